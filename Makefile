@@ -1,0 +1,47 @@
+# The one place that knows how each thing is done. `make` alone lists what there is.
+.DEFAULT_GOAL := help
+.PHONY: help run test contract bench clean
+SHELL := /bin/sh
+
+venv := .venv
+python := $(venv)/bin/python
+installed := $(venv)/.installed
+PORT ?= 8000
+fits := 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'
+
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+
+run: $(installed) ## run the API on http://127.0.0.1:8000 (PORT=8001 for another port)
+	@PORT=$(PORT) exec $(python) eventsapp/local.py
+
+test: $(installed) ## check everything: pylint, pytest, coverage
+	@$(python) -m pylint eventsapp tests
+	@$(python) -m coverage erase
+	@$(python) -m coverage run -m pytest
+	@$(python) -m coverage combine --quiet
+	@$(python) -m coverage report
+	@echo "make test: all passed (pylint 10/10, pytest, branch coverage of eventsapp/ at least 95 %)."
+
+contract: $(installed) ## check a running API against the contract: make contract URL=http://127.0.0.1:8000
+	@test -n "$(URL)" || { echo "make contract: say which API, as in: make contract URL=http://127.0.0.1:8000" >&2; exit 2; }
+	@$(python) -m pytest tests/test_contract.py --url $(URL)
+
+bench: $(installed) ## measure the app against a bare Lambda handler (about two minutes)
+	@$(python) tests/bench.py
+
+clean: ## remove all that the other targets made, the local events included
+	rm -rf $(venv) .local .pytest_cache .hypothesis .coverage* build
+
+$(installed): requirements-dev.txt eventsapp/requirements.txt
+	@set -e; \
+	for candidate in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+	  if $$candidate -c $(fits) 2>/dev/null; then found=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "make: Python 3.11 to 3.14 is needed and $(or $(PYTHON),python3) is not: install one, or name it with PYTHON=/path/to/python3.12." >&2; exit 1; \
+	fi; \
+	echo "Installing into $(venv) (once; under a minute) ..."; \
+	$$found -m venv --clear $(venv) || { echo "make: $$found cannot make a virtual environment: install its venv module (Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }; \
+	$(python) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt || { echo "make: the install failed, for the reason above: mend it (is the package index reachable?) and run make again." >&2; exit 1; }; \
+	touch $(installed)

@@ -1,0 +1,126 @@
+"""The Event API over HTTP: `POST /events` stores an event, `GET /events/{id}` returns it."""
+
+import functools
+import os
+import re
+import time
+from collections.abc import Callable
+from urllib.parse import unquote
+
+import botocore.session
+import msgspec
+from chalice import Chalice, Response
+from chalice.app import Request
+
+from chalicelib import event, problem
+from chalicelib.store import CLIENT_CONFIG, EventStore, StoredEvent
+
+MAX_AGE = 31_536_000  # seconds; a year is what caches take for ever
+
+app = Chalice(app_name="event-api", configure_logs=False)
+app.api.binary_types.clear()  # bodies are text; a type listed here would come and go as base64
+
+
+@functools.cache
+def event_store() -> EventStore:
+    """Return the store that the environment names, made once."""
+    client = botocore.session.get_session().create_client("dynamodb", config=CLIENT_CONFIG)
+    return EventStore(client, os.environ["TABLE_NAME"], int(os.environ.get("RETENTION_DAYS", "0")))
+
+
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    # Lambda gives its init phase a full core, whatever the function's memory buys it later.
+    event_store()
+
+
+def answers_problems(view: Callable[..., Response]) -> Callable[..., Response]:
+    """Wrap a view so that a Problem it raises is its answer."""
+
+    @functools.wraps(view)
+    def answering(**arguments: str) -> Response:
+        try:
+            return view(**arguments)
+        except problem.Problem as exc:
+            return problem_response(exc, app.current_request)
+
+    return answering
+
+
+@app.middleware("http")
+def chalice_errors_as_problems(request: Request, get_response: Callable[[Request], Response]) -> Response:
+    """Give the errors that chalice makes by itself the form of all others."""
+    response = get_response(request)
+    if response.status_code < 400 or response.headers.get("Content-Type") == problem.MEDIA_TYPE:
+        return response
+    if response.status_code == 405:
+        return problem_response(problem.MethodNotAllowed(response.headers["Allow"]), request)
+    return problem_response(problem.InternalError(), request)
+
+
+@app.route("/events", methods=["POST"], content_types=[])
+@answers_problems
+def post_event() -> Response:
+    """Store an event once, however often it is sent."""
+    request = app.current_request
+    require_json(request)
+    content = event.parse(request.raw_body)
+    stored, written = event_store().write(content)
+    if written:
+        location = f"{request.context['path'].rstrip('/')}/{stored.event.id}"
+        return event_response(stored, 201, {"Location": location})
+    if request.headers.get("if-none-match", "").strip() == "*":
+        raise problem.EventExists(etag(stored))
+    if content.digest != stored.digest:
+        raise problem.EventConflict(etag(stored))
+    return event_response(stored, 200, {"Idempotent-Replayed": "true"})
+
+
+@app.route("/events/{event_id}", methods=["GET", "HEAD"], content_types=[])
+@answers_problems
+def get_event(event_id: str) -> Response:
+    """Return an event. The server drops the body of an answer to HEAD."""
+    event_id = unquote(event_id)
+    if not event.is_id(event_id):
+        raise problem.EventNotFound
+    stored = event_store().read(event_id)
+    age = MAX_AGE if stored.expires_at is None else min(MAX_AGE, stored.expires_at - int(time.time()))
+    caching = {"Cache-Control": f"private, max-age={age}, immutable"}
+    if names_etag(app.current_request.headers.get("if-none-match", ""), etag(stored)):
+        return Response("", {"ETag": etag(stored), **caching}, 304)
+    return event_response(stored, 200, caching)
+
+
+def require_json(request: Request) -> None:
+    """Raise UnsupportedMediaType unless the body is declared as plain UTF-8 JSON."""
+    media_type, *parameters = [part.strip().lower() for part in request.headers.get("content-type", "").split(";")]
+    if media_type != "application/json":
+        raise problem.UnsupportedMediaType("Send the event with Content-Type: application/json.")
+    charsets = [value.strip('" ') for name, _, value in (p.partition("=") for p in parameters) if name.strip() == "charset"]
+    if any(charset != "utf-8" for charset in charsets):
+        raise problem.UnsupportedMediaType("JSON is UTF-8: send it so, with charset=utf-8 or none.")
+    if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+        raise problem.UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
+
+
+def etag(stored: StoredEvent) -> str:
+    """Return the strong validator of an event: the digest of its content."""
+    return f'"{stored.digest}"'
+
+
+def names_etag(if_none_match: str, current: str) -> bool:
+    """Tell whether an If-None-Match field names an ETag, by weak comparison (RFC 9110, 13.1.2)."""
+    return if_none_match.strip() == "*" or current in re.findall(r'"[^"]*"', if_none_match)
+
+
+def event_response(stored: StoredEvent, status: int, headers: dict[str, str]) -> Response:
+    """Answer with an event."""
+    body = msgspec.json.encode(stored.event).decode()
+    return Response(body, {"Content-Type": "application/json", "ETag": etag(stored), **headers}, status)
+
+
+def problem_response(answer: problem.Problem, request: Request | None) -> Response:
+    """Answer with a problem; it names the request as the gateway's log does, or as the function's."""
+    request_id = None
+    if request is not None:
+        request_id = request.context.get("requestId") or request.lambda_context.aws_request_id
+    return Response(answer.body(request_id), answer.headers, answer.status)

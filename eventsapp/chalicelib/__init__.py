@@ -1,0 +1,1 @@
+"""What ships to Lambda beside app.py: one module a noun."""

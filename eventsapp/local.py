@@ -1,0 +1,401 @@
+"""The API on this machine: chalice's server with live reload, beside an embedded AWS that keeps what it acknowledged.
+
+`local.py` runs both until it is told to stop; `local.py serve` is the part that is restarted on a change. Not shipped.
+"""
+
+import asyncio
+import errno
+import fcntl
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from types import ModuleType
+from typing import Any, BinaryIO
+
+import botocore.session
+from chalice.cli.filewatch import RESTART_REQUEST_RC
+from chalice.cli.reloader import start_worker_process
+from chalice.config import Config
+from chalice.local import ChaliceRequestHandler, ForbiddenError, LocalChalice, LocalDevServer, LocalGateway
+from chalice.local import ThreadedHTTPServer
+from hypercorn.asyncio import serve as serve_asgi
+from hypercorn.config import Config as ServerConfig
+
+HOST = "127.0.0.1"
+APP_DIR = Path(__file__).resolve().parent
+GATEWAY_BODY_LIMIT = 10 * 1024 * 1024  # bytes; API Gateway's own
+GATEWAY_TIMEOUT = 29  # seconds; API Gateway's own
+
+TABLE = {
+    "TableName": "events",
+    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+    "BillingMode": "PAY_PER_REQUEST",
+}
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    if sys.argv[1:] == ["serve"]:
+        serve()
+    port, data_dir = int(os.environ.get("PORT", "8000")), Path(os.environ.get("DATA_DIR", APP_DIR.parent / ".local"))
+    try:
+        asyncio.run(run(port, data_dir))
+    except CannotRun as exc:
+        sys.exit(f"make run: {exc}")
+
+
+class CannotRun(Exception):
+    """Raised when the API cannot start or go on here; says what to do about it."""
+
+
+# The supervisor: starts both parts, and ends them.
+
+
+async def run(port: int, data_dir: Path) -> None:
+    """Run the embedded AWS and the API until SIGINT, SIGTERM or SIGHUP, or until make is gone."""
+    require_free(port)
+    stop = asyncio.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    listener = socket.create_server((HOST, 0))
+    endpoint = f"http://{HOST}:{listener.getsockname()[1]}"
+    aws = DurableAws(open_journal(data_dir))
+    await aws.replay()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(serve_aws(aws, listener, stop))
+        tasks.create_task(stop_without_make(stop))
+        try:
+            await asyncio.to_thread(create_table, endpoint)
+            await supervise_api(port, endpoint, stop, data_dir)
+        finally:
+            stop.set()
+
+
+def require_free(port: int) -> None:
+    """Raise CannotRun unless the API can listen on the port."""
+    try:
+        with socket.create_server((HOST, port)):
+            pass
+    except (OSError, OverflowError) as exc:
+        if getattr(exc, "errno", None) == errno.EADDRINUSE:
+            raise CannotRun(
+                f"port {port} is in use: stop what listens there, or take another with `make run PORT={port + 1}`."
+            ) from exc
+        raise CannotRun(f"cannot listen on port {port} ({exc}): take another with `make run PORT=8001`.") from exc
+
+
+async def stop_without_make(stop: asyncio.Event) -> None:
+    """Set `stop` when the make that started this is killed, so that nothing is left behind."""
+    parent = os.getppid()
+    while not stop.is_set() and ("MAKELEVEL" not in os.environ or os.getppid() == parent):
+        await asyncio.sleep(0.5)
+    stop.set()
+
+
+async def supervise_api(port: int, endpoint: str, stop: asyncio.Event, data_dir: Path) -> None:
+    """Run the API, anew after each change of its code, until `stop`. Raises CannotRun when it ends by itself."""
+    stopping = asyncio.create_task(stop.wait())
+    greeting = asyncio.create_task(greet(port, data_dir))
+    while not stop.is_set():
+        # The pipe is how the child learns that this process is gone, even when it was killed.
+        api = await asyncio.create_subprocess_exec(
+            sys.executable, __file__, "serve", stdin=asyncio.subprocess.PIPE, env=api_environment(port, endpoint)
+        )
+        ended = asyncio.create_task(api.wait())
+        await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            api.terminate()
+            await ended
+        elif api.returncode != RESTART_REQUEST_RC:
+            greeting.cancel()
+            raise CannotRun(f"the API's process ended by itself (code {api.returncode}); start again with `make run`.")
+    greeting.cancel()
+
+
+def api_environment(port: int, endpoint: str) -> dict[str, str]:
+    """Return the environment in which the API can reach the embedded AWS, and no other."""
+    ours = {
+        "PORT": str(port),
+        "TABLE_NAME": TABLE["TableName"],
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_DEFAULT_REGION": "ap-southeast-1",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "NO_PROXY": HOST,
+        "no_proxy": HOST,
+        "PYTHONDONTWRITEBYTECODE": "1",  # a written .pyc would count as a change and restart the API
+    }
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("AWS_")}, **ours}
+
+
+async def greet(port: int, data_dir: Path) -> None:
+    """Print how to use the API once it answers."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(HOST, port)
+            break
+        except OSError:
+            await asyncio.sleep(0.05)
+    writer.close()
+    url = f"http://{HOST}:{port}"
+    print(f"""
+The Event API listens on {url} and keeps its events in {data_dir}.
+A change under {APP_DIR} reloads it; Ctrl-C ends it. Paste into another terminal:
+
+curl -i {url}/events -H 'Content-Type: application/json' \\
+  -d '{{"id": "order-1001", "type": "order.paid", "payload": {{"total": 42.50}}}}'
+
+curl -i {url}/events/order-1001
+""", flush=True)
+
+
+# The embedded AWS: ministack's, with a journal.
+
+
+class DurableAws:
+    """An AWS in this process that journals each write before it acknowledges it, and replays them at the start.
+
+    ministack itself saves its state only when it ends in order.
+    """
+
+    READS = ("Get", "BatchGet", "Query", "Scan", "Describe", "List", "TransactGet")
+    HEADERS = (b"x-amz-target", b"content-type", b"authorization")
+
+    def __init__(self, journal: BinaryIO) -> None:
+        os.environ["LOG_LEVEL"] = "WARNING"  # ministack reads it at import
+        from ministack.app import app  # pylint: disable=import-outside-toplevel  # only the supervisor needs it
+
+        self._aws: AsgiApp = app
+        self._journal = journal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an ASGI request."""
+        if scope["type"] == "lifespan":  # ministack's own would start services and clean up containers
+            while True:
+                event = (await receive())["type"]
+                await send({"type": f"{event}.complete"})
+                if event == "lifespan.shutdown":
+                    return
+        headers = {name: value for name, value in scope["headers"] if name in self.HEADERS}
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        answer = await self._answer(scope, body)
+        operation = headers.get(b"x-amz-target", b"").decode().partition(".")[2]
+        if answer[0]["status"] == 200 and not operation.startswith(self.READS):
+            self._record(headers, body)
+        for message in answer:
+            await send(message)
+
+    async def _answer(self, scope: Scope, body: bytes) -> list[dict[str, Any]]:
+        answer: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            answer.append(message)
+
+        await self._aws(scope, receive, send)
+        return answer
+
+    def _record(self, headers: dict[bytes, bytes], body: bytes) -> None:
+        text = {name.decode(): value.decode() for name, value in headers.items()}
+        self._journal.write(json.dumps({"headers": text, "body": body.decode()}).encode() + b"\n")
+        self._journal.flush()
+
+    async def replay(self) -> None:
+        """Do again what the journal says was done. Raises CannotRun where that is not possible."""
+        self._journal.seek(0)
+        whole = 0
+        for line in self._journal:
+            if not line.endswith(b"\n"):
+                break  # the process was killed in the middle of a write that it had not acknowledged
+            entry = json.loads(line)
+            headers = [(name.encode(), value.encode()) for name, value in entry["headers"].items()]
+            address = {"server": (HOST, 80), "client": (HOST, 0), "scheme": "http", "http_version": "1.1"}
+            place = {"path": "/", "raw_path": b"/", "query_string": b"", "root_path": ""}
+            scope = {"type": "http", "method": "POST", "headers": headers, **address, **place}
+            answer = await self._answer(scope, entry["body"].encode())
+            if answer[0]["status"] != 200:
+                raise CannotRun(
+                    f"{self._journal.name} does not replay at byte {whole}: move it away to start without its events."
+                )
+            whole += len(line)
+        self._journal.truncate(whole)
+
+
+def open_journal(data_dir: Path) -> BinaryIO:
+    """Return the journal in a folder, made if need be. Raises CannotRun while another process has it."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    journal = open(data_dir / "journal.jsonl", "ab+")  # pylint: disable=consider-using-with  # open for ever
+    try:
+        fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise CannotRun(f"another `make run` uses {data_dir}: stop it first.") from exc
+    return journal
+
+
+async def serve_aws(aws: AsgiApp, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Serve an ASGI app on a listening socket until `stop`."""
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    config = ServerConfig()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.loglevel = "WARNING"
+    await serve_asgi(aws, config, shutdown_trigger=stop.wait)
+
+
+def create_table(endpoint: str) -> None:
+    """Create the table of events unless it is there."""
+    client = botocore.session.get_session().create_client(
+        "dynamodb",
+        region_name="ap-southeast-1",
+        endpoint_url=endpoint,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    if TABLE["TableName"] not in client.list_tables()["TableNames"]:
+        client.create_table(**TABLE)
+        client.update_time_to_live(
+            TableName=TABLE["TableName"],
+            TimeToLiveSpecification={"AttributeName": "expires_at", "Enabled": True},
+        )
+
+
+# The API's process: chalice's local server, put right where API Gateway differs from it.
+
+
+def serve() -> None:
+    """Serve the API until its code changes or its parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    threading.Thread(target=exit_with_parent, daemon=True).start()
+    sys.exit(start_worker_process(partial(api_server, int(os.environ["PORT"])), str(APP_DIR)))
+
+
+def exit_with_parent() -> None:
+    """End this process when the parent, which holds the other end of stdin, has ended."""
+    sys.stdin.buffer.read()
+    os._exit(0)  # pylint: disable=protected-access  # the only exit that a thread has
+
+
+def api_server(port: int) -> LocalDevServer:
+    """Return the server of the API on a port."""
+    from app import app  # pylint: disable=import-outside-toplevel  # a fault in it is shown, and waits for a change
+
+    app.__class__ = LocalChalice  # one current_request a thread, as chalice's own factory does
+    config = Config.create(chalice_app=app, project_dir=str(APP_DIR))
+    return LocalDevServer(app, config, HOST, port, Handler, Server)
+
+
+class Server(ThreadedHTTPServer):
+    """A server that takes a burst of connections."""
+
+    request_queue_size = 128
+
+
+class Gateway(LocalGateway):
+    """Chalice's stand-in for API Gateway, with our answer to a path that has no route."""
+
+    def handle_request(self, method: str, path: str, headers: dict[str, Any], body: bytes | None) -> dict[str, Any]:
+        """Return the answer to a request in the form of Lambda's proxy integration."""
+        try:
+            return super().handle_request(method, path, headers, body)
+        except ForbiddenError:  # what chalice makes of such a path, as API Gateway does by default
+            answer = problem().PathNotFound()
+            text = json.dumps(answer.body(str(uuid.uuid4())))
+            return {"statusCode": answer.status, "headers": answer.headers, "multiValueHeaders": {}, "body": text}
+
+    def _has_user_defined_options_method(self, lambda_event: dict[str, Any]) -> bool:
+        return True  # let the app answer OPTIONS as any method that it has not
+
+
+class Handler(ChaliceRequestHandler):
+    """Chalice's HTTP handler, with what HTTP asks for beyond it: chunked bodies, HEAD, 304, errors as problems."""
+
+    disable_nagle_algorithm = True  # headers and body are two writes, and the second would wait for an ACK
+    timeout = GATEWAY_TIMEOUT
+
+    def setup(self) -> None:
+        """Put our gateway in the place of chalice's."""
+        super().setup()
+        self.local_gateway.__class__ = Gateway
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what no route gets to see, and end the connection: where its next request starts is not known."""
+        title = HTTPStatus(code).phrase
+        body = {"type": "about:blank", "title": title, "status": int(code), "detail": explain or message or title}
+        self.close_connection = True
+        headers = {"Content-Type": problem().MEDIA_TYPE, "Connection": "close"}
+        self._send_http_response(code, headers, json.dumps(body))
+
+    def _generic_handle(self) -> None:
+        try:
+            body = b"".join(self._body())
+        except (ValueError, TimeoutError) as exc:
+            self.send_error(HTTPStatus.BAD_REQUEST, explain=f"The body's length is not clear: {exc}")
+        except OverflowError:
+            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, explain=f"The limit is {GATEWAY_BODY_LIMIT} bytes.")
+        else:
+            answer = self.local_gateway.handle_request(self.command, self.path, dict(self.headers), body)
+            self._send_http_response(answer["statusCode"], answer["headers"], answer["body"])
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _generic_handle
+
+    def _body(self) -> Iterator[bytes]:
+        """Read the body, whole or in chunks (RFC 9112, 7.1)."""
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            yield self._read(int(self.headers.get("Content-Length", "0")), GATEWAY_BODY_LIMIT)
+            return
+        left = GATEWAY_BODY_LIMIT
+        while size := int(self.rfile.readline(64).partition(b";")[0], 16):
+            yield self._read(size, left)
+            left -= size
+            self.rfile.readline(64)
+        while self.rfile.readline(65536).strip():
+            pass  # a trailer
+
+    def _read(self, size: int, limit: int) -> bytes:
+        if size > limit:
+            raise OverflowError
+        data = self.rfile.read(size) if size >= 0 else b""
+        if len(data) != size:
+            raise ValueError(f"{size} bytes were announced, {len(data)} came")
+        return data
+
+    def _send_http_response(self, code: int, headers: dict[str, str], body: str) -> None:
+        data = body.encode()
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if code != HTTPStatus.NOT_MODIFIED:
+            self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD" and code != HTTPStatus.NOT_MODIFIED:
+            self.wfile.write(data)
+
+
+def problem() -> ModuleType:
+    """Return the app's module of that name; not imported above, so that a fault in it waits for a change."""
+    return importlib.import_module("chalicelib.problem")
+
+
+if __name__ == "__main__":
+    main()
