@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable
 from urllib.parse import unquote
 
-import botocore.session
 import msgspec
 from chalice import Chalice, Response
 from chalice.app import Request
 
 from chalicelib import event, problem
-from chalicelib.store import CLIENT_CONFIG, EventStore, StoredEvent
+from chalicelib.store import EventStore, StoredEvent, create_client
 
 MAX_AGE = 31_536_000  # seconds; a year is what caches take for ever
 
@@ -24,8 +23,7 @@ app.api.binary_types.clear()  # bodies are text; a type listed here would come a
 @functools.cache
 def event_store() -> EventStore:
     """Return the store that the environment names, made once."""
-    client = botocore.session.get_session().create_client("dynamodb", config=CLIENT_CONFIG)
-    return EventStore(client, os.environ["TABLE_NAME"], int(os.environ.get("RETENTION_DAYS", "0")))
+    return EventStore(create_client(), os.environ["TABLE_NAME"], int(os.environ.get("RETENTION_DAYS", "0")))
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:

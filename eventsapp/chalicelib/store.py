@@ -9,9 +9,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import botocore.session
 from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.loaders import Loader
 from msgspec import UNSET, Raw, Struct
 
 from chalicelib.event import Content, Event
@@ -23,17 +25,32 @@ ATTEMPTS = 5
 FIRST_PAUSE = 0.05  # seconds; doubles with each attempt, and each pause is a random part of it
 SECONDS_A_DAY = 86_400
 
-# The store's own loop retries, since it knows how much of the deadline is left; botocore's does not.
-CLIENT_CONFIG = Config(
-    connect_timeout=CONNECT_TIMEOUT,
-    read_timeout=READ_TIMEOUT,
-    retries={"mode": "standard", "total_max_attempts": 1},
-    parameter_validation=False,
-)
-
 _THROTTLES = {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"}
 
 log = logging.getLogger(__name__)
+
+
+class DynamoDBLoader(Loader):
+    """Reads botocore's data for DynamoDB without listing its 400 other services, a tenth of a cold start."""
+
+    def list_available_services(self, type_name: str) -> list[str]:
+        """Return the one service that is asked for."""
+        return ["dynamodb"]
+
+
+def create_client() -> BaseClient:
+    """Return a DynamoDB client for an EventStore, from the environment's credentials and region. Touches no network."""
+    session = botocore.session.get_session()
+    session.register_component("data_loader", DynamoDBLoader())
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        # The store retries by itself, since it knows how much of the deadline is left.
+        retries={"mode": "standard", "total_max_attempts": 1},
+        parameter_validation=False,
+        user_agent=f"event-api Botocore/{botocore.__version__}",  # what CloudTrail shows; the default is made anew each call
+    )
+    return session.create_client("dynamodb", config=config)
 
 
 class StoredEvent(Struct, frozen=True):

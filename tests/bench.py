@@ -1,0 +1,236 @@
+"""Measure the app against a bare Lambda handler: `make bench`. A benchmark, not a test; it needs Linux, as Lambda does.
+
+Both lie as in a Lambda zip: no .pyc of their own, boto3 in a folder beside. Each round is a fresh process, the two
+in turn (A B A B), against one small DynamoDB stub in a process of its own. CPU is the process's own (user + system).
+"""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import textwrap
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "bench"
+ROUNDS = 21
+WARM_REQUESTS = 500
+WANTED = {"cold start CPU": 1.10, "warm POST CPU": 1.10, "warm GET CPU": 1.10, "peak memory": 1.05}
+MAX_ZIP_BYTES = 300 * 1024
+
+BARE_HANDLER = '''
+import datetime, json, os, re, uuid
+import boto3
+
+TABLE = os.environ["TABLE_NAME"]
+client = boto3.client("dynamodb")
+
+def answer(status, body):
+    return {"statusCode": status, "headers": {"Content-Type": "application/json"}, "body": json.dumps(body)}
+
+def handler(event, context):
+    if event["httpMethod"] == "POST":
+        try:
+            posted = json.loads(event["body"])
+        except ValueError:
+            return answer(400, {"message": "not JSON"})
+        if not isinstance(posted, dict) or set(posted) - {"id", "type", "payload", "occurred_at"}:
+            return answer(400, {"message": "unknown field"})
+        event_id = posted.get("id") or str(uuid.uuid4())
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}", event_id):
+            return answer(400, {"message": "id"})
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*(\\.[A-Za-z0-9_-]+)*", posted.get("type", "")):
+            return answer(400, {"message": "type"})
+        if not isinstance(posted.get("payload"), dict):
+            return answer(400, {"message": "payload"})
+        created_at = datetime.datetime.now(datetime.timezone.utc).isoformat()
+        item = {"id": {"S": event_id}, "type": {"S": posted["type"]}, "created_at": {"S": created_at},
+                "payload": {"S": json.dumps(posted["payload"])}}
+        try:
+            client.put_item(TableName=TABLE, Item=item, ConditionExpression="attribute_not_exists(id)",
+                            ReturnValuesOnConditionCheckFailure="ALL_OLD")
+        except client.exceptions.ConditionalCheckFailedException:
+            return answer(409, {"message": "taken"})
+        return answer(201, {**posted, "id": event_id, "created_at": created_at})
+    found = client.get_item(TableName=TABLE, Key={"id": {"S": event["pathParameters"]["event_id"]}})
+    if "Item" not in found:
+        return answer(404, {"message": "not found"})
+    item = found["Item"]
+    return answer(200, {"id": item["id"]["S"], "type": item["type"]["S"], "created_at": item["created_at"]["S"],
+                        "payload": json.loads(item["payload"]["S"])})
+'''
+
+PROBE = '''
+import json, resource, sys, time
+folder, runtime, module, name, requests = sys.argv[1:6]
+sys.path[:0] = [folder, runtime]
+sys.dont_write_bytecode = True
+post, get = json.loads(sys.argv[6])
+class Context: aws_request_id = "6f8a2f1c"
+start = time.process_time()
+handler = getattr(__import__(module), name)
+first = handler(post, Context)
+cold = time.process_time() - start
+assert first["statusCode"] == 201, first
+def warm(event, status):
+    start = time.process_time()
+    for _ in range(int(requests)):
+        answer = handler(event, Context)
+    spent = time.process_time() - start
+    assert answer["statusCode"] == status, answer
+    return spent / int(requests)
+print(json.dumps({"cold start CPU": cold, "warm POST CPU": warm(post, 201), "warm GET CPU": warm(get, 200),
+                  "peak memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+'''
+
+
+class DynamoDBStub(BaseHTTPRequestHandler):
+    """Answers PutItem as if it wrote, and GetItem with an item that both contestants can read."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    ITEM = {
+        "id": {"S": "order-1001"},
+        "type": {"S": "order.paid"},
+        "created_at": {"S": "2026-01-31T09:30:00.000Z"},
+        "payload": {"S": '{"customer":{"id":"c-77","name":"Ada"},"lines":[{"sku":"A1","qty":2}],"total":42.50}'},
+        "digest": {"S": "0" * 64},
+        "write_id": {"S": "0" * 32},
+    }
+
+    def do_POST(self) -> None:  # pylint: disable=invalid-name  # the name that http.server calls
+        """Answer one call."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        answer = {"Item": self.ITEM} if self.headers["X-Amz-Target"].endswith("GetItem") else {}
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-amz-json-1.0")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: object) -> None:  # pylint: disable=arguments-differ  # silent, whatever is said
+        """Say nothing."""
+
+
+def gateway_event(method: str, resource: str, parameters: dict[str, str] | None, body: str | None) -> dict[str, object]:
+    """Return what API Gateway's REST proxy integration sends for a request."""
+    headers = {
+        "Accept": "*/*",
+        "Content-Type": "application/json",
+        "Host": "abc123.execute-api.ap-southeast-1.amazonaws.com",
+        "User-Agent": "curl/8.5.0",
+        "X-Amzn-Trace-Id": "Root=1-65b9f1c0-0a1b2c3d4e5f60718293a4b5",
+        "X-Forwarded-For": "203.0.113.7",
+        "X-Forwarded-Port": "443",
+        "X-Forwarded-Proto": "https",
+    }
+    path = resource if parameters is None else resource.format(**parameters)
+    return {
+        "resource": resource,
+        "path": path,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": parameters,
+        "stageVariables": None,
+        "requestContext": {
+            "resourcePath": resource,
+            "httpMethod": method,
+            "path": f"/prod{path}",
+            "stage": "prod",
+            "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+            "identity": {"sourceIp": "203.0.113.7"},
+        },
+        "body": body,
+        "isBase64Encoded": False,
+    }
+
+
+def build() -> dict[str, dict[str, object]]:
+    """Lay out both contestants and the runtime's boto3 under build/bench; return how to call them, and their zips."""
+    shutil.rmtree(BUILD, ignore_errors=True)
+    bare = BUILD / "bare"
+    bare.mkdir(parents=True)
+    (bare / "handler.py").write_text(textwrap.dedent(BARE_HANDLER))
+    with zipfile.ZipFile(BUILD / "bare.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(bare / "handler.py", "handler.py")
+    environment = {**os.environ, "AWS_DEFAULT_REGION": "ap-southeast-1"}
+    chalice = str(Path(sys.executable).parent / "chalice")
+    package = [chalice, "--project-dir", "eventsapp", "package", "--pkg-format", "terraform"]
+    subprocess.run([*package, str(BUILD / "package")], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    app_zip = BUILD / "package" / "deployment.zip"
+    with zipfile.ZipFile(app_zip) as archive:
+        archive.extractall(BUILD / "app")
+    boto3 = next(line for line in (ROOT / "requirements-dev.txt").read_text().splitlines() if line.startswith("boto3=="))
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(BUILD / "runtime"), boto3.split()[0]]
+    subprocess.run(install, check=True, stderr=subprocess.DEVNULL)
+    return {
+        "app": {"folder": BUILD / "app", "module": "app", "name": "app", "zip": app_zip},
+        "bare": {"folder": bare, "module": "handler", "name": "handler", "zip": BUILD / "bare.zip"},
+    }
+
+
+def measure(contestant: dict[str, object], endpoint: str) -> dict[str, float]:
+    """Run one contestant in a fresh process; return its CPU seconds and its peak memory in KiB."""
+    body = json.dumps(
+        {
+            "id": "order-1001",
+            "type": "order.paid",
+            "payload": {"customer": {"id": "c-77", "name": "Ada"}, "lines": [{"sku": "A1", "qty": 2}], "total": 42.50},
+        }
+    )
+    events = [
+        gateway_event("POST", "/events", None, body),
+        gateway_event("GET", "/events/{event_id}", {"event_id": "order-1001"}, None),
+    ]
+    arguments = [contestant["folder"], BUILD / "runtime", contestant["module"], contestant["name"], WARM_REQUESTS]
+    environment = {
+        "AWS_LAMBDA_FUNCTION_NAME": "bench",
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": "ap-southeast-1",
+        "AWS_DEFAULT_REGION": "ap-southeast-1",
+        "AWS_ACCESS_KEY_ID": "bench",
+        "AWS_SECRET_ACCESS_KEY": "bench",
+        "TABLE_NAME": "events",
+        "PATH": os.environ["PATH"],
+    }
+    command = [sys.executable, "-S", "-c", PROBE, *map(str, arguments), json.dumps(events)]
+    ran = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return json.loads(ran.stdout)
+
+
+def main() -> None:
+    """Print the table."""
+    if sys.argv[1:] == ["stub"]:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), DynamoDBStub)
+        print(server.server_port, flush=True)
+        server.serve_forever()
+    contestants = build()
+    with subprocess.Popen([sys.executable, __file__, "stub"], stdout=subprocess.PIPE, text=True) as stub:
+        try:
+            endpoint = f"http://127.0.0.1:{int(stub.stdout.readline())}"
+            runs: dict[str, list[dict[str, float]]] = {"app": [], "bare": []}
+            for _ in range(ROUNDS):
+                for name, contestant in contestants.items():
+                    runs[name].append(measure(contestant, endpoint))
+        finally:
+            stub.kill()
+    print(f"Python {sys.version.split()[0]}, {ROUNDS} fresh processes each, interleaved; medians\n")
+    print("| | app | bare handler | ratio | wanted |\n|---|---|---|---|---|")
+    for metric, wanted in WANTED.items():
+        app, bare = (statistics.median(run[metric] for run in runs[name]) for name in ("app", "bare"))
+        scale, unit = (1024, "MiB") if metric == "peak memory" else (1e-3, "ms")
+        print(f"| {metric} | {app / scale:.3g} {unit} | {bare / scale:.3g} {unit} | {app / bare:.2f} | {wanted:.2f} |")
+    sizes = [Path(str(contestants[name]["zip"])).stat().st_size for name in ("app", "bare")]
+    print(f"| zip | {sizes[0] / 1024:.0f} KiB | {sizes[1] / 1024:.0f} KiB | | {MAX_ZIP_BYTES // 1024} KiB |")
+
+
+if __name__ == "__main__":
+    main()
