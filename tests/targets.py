@@ -45,11 +45,11 @@ class UrlApi:
         parts = urlsplit(url)
         self.path = parts.path.rstrip("/")
         self._connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._host = parts.netloc
+        self.host = parts.netloc
 
     def request(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Answer:
         """Send one request on a connection of its own."""
-        connection = self._connect(self._host, timeout=30)
+        connection = self._connect(self.host, timeout=30)
         try:
             connection.request(method, self.path + path, body, headers or {})
             response = connection.getresponse()
