@@ -104,7 +104,8 @@ def require_free(port: int) -> None:
         with socket.create_server((HOST, port)):
             pass
     except OSError as exc:
-        why = "is in use: stop what listens there" if exc.errno == errno.EADDRINUSE else f"cannot be had ({exc.strerror})"
+        taken = exc.errno == errno.EADDRINUSE
+        why = "is in use: stop what listens there" if taken else f"cannot be had ({exc.strerror})"
         raise CannotRun(f"port {port} {why}, or take another, as in `make run PORT=8001`.") from exc
 
 
@@ -351,7 +352,7 @@ class Handler(ChaliceRequestHandler):
         """Answer what no route gets to see, and end the connection: where its next request starts is not known."""
         title = HTTPStatus(code).phrase
         body = {"type": "about:blank", "title": title, "status": int(code), "detail": explain or message or title}
-        self.close_connection = True
+        self.close_connection = True  # pylint: disable=attribute-defined-outside-init  # the base class's way
         headers = {"Content-Type": problem().MEDIA_TYPE, "Connection": "close"}
         self._send_http_response(code, headers, json.dumps(body))
 

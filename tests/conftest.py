@@ -3,6 +3,8 @@
 import os
 from collections.abc import Iterator
 
+for name in [name for name in os.environ if name.startswith("AWS_") or name == "RETENTION_DAYS"]:
+    del os.environ[name]
 os.environ.update(
     AWS_ACCESS_KEY_ID="test",
     AWS_SECRET_ACCESS_KEY="test",
@@ -41,7 +43,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("api", targets, indirect=True)
 
 
-@pytest.fixture(name="api", scope="session")
+@pytest.fixture(name="api", scope="module")
 def _api(request: pytest.FixtureRequest) -> Api:
     """The API under test."""
     if request.param == "url":
@@ -56,7 +58,7 @@ def _server(request: pytest.FixtureRequest) -> Api:
     return UrlApi(url) if url else request.getfixturevalue("local_api")
 
 
-@pytest.fixture(name="in_process_api", scope="session")
+@pytest.fixture(name="in_process_api", scope="module")
 def _in_process_api() -> Iterator[Api]:
     """The app in this process, its table in moto."""
     with mock_aws():

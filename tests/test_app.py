@@ -119,7 +119,5 @@ def test_client_is_made_in_lambdas_init(on_lambda: bool, made: str) -> None:
     """Importing the app makes its client on Lambda, and nothing elsewhere."""
     environment = {**os.environ, **({"AWS_LAMBDA_FUNCTION_NAME": "f"} if on_lambda else {})}
     code = "import app; print(app.event_store.cache_info().currsize)"
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT / "eventsapp", env=environment, check=True, capture_output=True, text=True
-    )
-    assert ran.stdout.strip() == made
+    command = [sys.executable, "-c", code]
+    assert subprocess.check_output(command, cwd=ROOT / "eventsapp", env=environment, text=True).strip() == made

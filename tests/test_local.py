@@ -157,9 +157,9 @@ def test_change_reloads_and_a_fault_waits_for_its_repair(tmp_path: Path) -> None
 
 def test_make_run_leaves_nothing_when_make_is_killed(data_dir: Path) -> None:
     """`make run` ends with make, however make ends."""
+    log = data_dir.parent / "make.log"
     for signum in (signal.SIGTERM, signal.SIGKILL):
         port = free_port()
-        log = data_dir.parent / "make.log"
         with log.open("wb") as output, subprocess.Popen(
             ["make", "run", f"PORT={port}"],
             cwd=ROOT,

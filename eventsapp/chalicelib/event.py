@@ -43,7 +43,8 @@ Payload = Annotated[dict[str, Any], Meta(description="a JSON object")]
 Timestamp = Annotated[
     str,
     Meta(
-        pattern=r"^\d{4}-\d\d-\d\d[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$(?!\n)",
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?"
+        r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$(?!\n)",
         description="a date and time with an offset (RFC 3339), like 2026-01-31T09:30:00.000+08:00",
     ),
 ]
@@ -159,7 +160,7 @@ def _is_shallow(text: str) -> bool:
 
 
 def _is_moment(text: str) -> bool:
-    """Tell whether an RFC 3339 form names a moment that exists: no 30 February; second 60 only where UTC can have it."""
+    """Tell whether an RFC 3339 form names a moment: no 30 February, and second 60 only where UTC can have it."""
     day_and_minute, second, rest = text[:17].upper(), text[17:19], text[19:].upper()
     try:
         moment = datetime.fromisoformat(day_and_minute + ("59" if second == "60" else second) + rest)

@@ -44,10 +44,9 @@ class InvalidEvent(Problem):
     MOST_FAULTS = 100
 
     def __init__(self, faults: list[Fault]) -> None:
-        super().__init__(
-            f"`errors` names {f'the first {self.MOST_FAULTS} faults' if len(faults) > self.MOST_FAULTS else 'each fault'}.",
-            errors=[fault._asdict() for fault in faults[: self.MOST_FAULTS]],
-        )
+        named = "each fault" if len(faults) <= self.MOST_FAULTS else f"the first {self.MOST_FAULTS} faults"
+        shown = [fault._asdict() for fault in faults[: self.MOST_FAULTS]]
+        super().__init__(f"`errors` names {named}.", errors=shown)
 
 
 class PathNotFound(Problem):
