@@ -14,7 +14,7 @@ from chalice.app import Request
 from chalicelib import event, problem
 from chalicelib.store import EventStore, StoredEvent, create_client
 
-MAX_AGE = 31_536_000  # seconds; a year is what caches take for ever
+MAX_AGE = 31_536_000  # seconds; to a cache, a year is for ever
 
 app = Chalice(app_name="event-api", configure_logs=False)
 app.api.binary_types.clear()  # bodies are text; a type listed here would come and go as base64

@@ -182,7 +182,7 @@ def _each_fault(document: Any) -> Iterator[Fault]:
         yield Fault("", "must be a JSON object")
         return
     schema = msgspec.json.schema(PostedEvent)["$defs"]["PostedEvent"]
-    for name in document.keys() - schema["properties"].keys():
+    for name in [name for name in document if name not in schema["properties"]]:
         yield Fault(_pointer((name,)), f"is not a field of an event; the fields are {', '.join(schema['properties'])}")
     for field in msgspec.structs.fields(PostedEvent):
         pointer, rule = f"/{field.name}", schema["properties"][field.name]["description"]

@@ -135,6 +135,6 @@ class StoreUnavailable(Problem):
 
     def __init__(self) -> None:
         super().__init__(
-            "The event may or may not be stored: send the same request again, with the same id.",
+            "Send the same request again. What was posted may or may not be stored; under its id it is stored once.",
             {"Retry-After": str(self.RETRY_AFTER)},
         )
