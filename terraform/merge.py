@@ -72,7 +72,7 @@ GATEWAY_PROBLEMS: dict[str, problem.Problem] = {
     "WAF_FILTERED": problem.Forbidden(),
 }
 
-# What JSON Schema draft 4, which API Gateway's models are written in, calls as msgspec's newer draft does.
+# What JSON Schema draft 4, the draft of API Gateway's models, calls as msgspec's newer draft does, and we need.
 DRAFT_4_KEYWORDS = {"title", "description", "type", "pattern", "minLength", "maxLength"}
 DRAFT_4_KEYWORDS |= {"properties", "required", "additionalProperties"}
 
@@ -265,7 +265,7 @@ def validate_posted_events(swagger: Json) -> None:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-method-request-validation.html
     """
     post = find(swagger, "paths", "/events", "post")
-    add(swagger, "definitions", "PostedEvent", to=model())
+    add(swagger, "definitions", "PostedEvent", to=draft_4(PostedEvent))
     add(swagger, "x-amazon-apigateway-request-validators", to={VALIDATOR: {
         "validateRequestBody": True, "validateRequestParameters": False,
     }})  # fmt: skip
@@ -275,16 +275,17 @@ def validate_posted_events(swagger: Json) -> None:
     add(post, "parameters", to=[{"in": "body", "name": "PostedEvent", "required": True, "schema": reference}])
 
 
-def model() -> Json:
-    """Return the declaration of a posted event as JSON Schema draft 4. Raises Unexpected for what that cannot say."""
-    schema = msgspec.json.schema(PostedEvent)
-    require(schema, "$ref", was="#/$defs/PostedEvent")
-    declared = find(schema, "$defs", "PostedEvent")
-    for name, rule in {"PostedEvent": declared, **declared["properties"]}.items():
+def draft_4(declared: type[msgspec.Struct]) -> Json:
+    """Return a declaration as JSON Schema draft 4. Raises Unexpected for what msgspec says in words of a newer draft."""
+    name = declared.__name__
+    schema = msgspec.json.schema(declared)
+    require(schema, "$ref", was=f"#/$defs/{name}")
+    rules = find(schema, "$defs", name)
+    for path, rule in {name: rules, **{f"{name}.{field}": rule for field, rule in rules["properties"].items()}}.items():
         unknown = sorted(rule.keys() - DRAFT_4_KEYWORDS)
         if unknown:
-            raise Unexpected(f"expected {name} to be declared in words that draft 4 has too, but there is {unknown[0]}")
-    return declared
+            raise Unexpected(f"expected {path} to be declared in words that draft 4 has too, but there is {unknown[0]}")
+    return rules
 
 
 def answer_with_problems(swagger: Json) -> None:
