@@ -281,10 +281,11 @@ def draft_4(declared: type[msgspec.Struct]) -> Json:
     schema = msgspec.json.schema(declared)
     require(schema, "$ref", was=f"#/$defs/{name}")
     rules = find(schema, "$defs", name)
-    for path, rule in {name: rules, **{f"{name}.{field}": rule for field, rule in rules["properties"].items()}}.items():
+    fields = {f"{name}.{field}": rule for field, rule in rules["properties"].items()}
+    for path, rule in {name: rules, **fields}.items():
         unknown = sorted(rule.keys() - DRAFT_4_KEYWORDS)
         if unknown:
-            raise Unexpected(f"expected {path} to be declared in words that draft 4 has too, but there is {unknown[0]}")
+            raise Unexpected(f"expected {path} to be declared in words of draft 4 too, but there is {unknown[0]}")
     return rules
 
 
