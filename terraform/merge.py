@@ -276,7 +276,7 @@ def validate_posted_events(swagger: Json) -> None:
 
 
 def draft_4(declared: type[msgspec.Struct]) -> Json:
-    """Return a declaration as JSON Schema draft 4. Raises Unexpected for what msgspec says in words of a newer draft."""
+    """Return a declaration as JSON Schema draft 4. Raises Unexpected for what msgspec says in newer words."""
     name = declared.__name__
     schema = msgspec.json.schema(declared)
     require(schema, "$ref", was=f"#/$defs/{name}")

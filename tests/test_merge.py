@@ -421,9 +421,12 @@ def fixture_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree
 
 
+FOREIGN = ("AWS_", "MAKE", "MFLAGS", "PYTHON")  # what whoever runs the tests may have set
+
+
 def make_package(tree: Path, stage: str) -> subprocess.CompletedProcess[str]:
     """Run `make package` without credentials, with a profile that does not exist."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE", "MFLAGS"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     environment |= {"AWS_PROFILE": "nobody", "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull}
     command = ["make", "-o", f"{sys.prefix}/.installed", "package", f"STAGE={stage}", f"venv={sys.prefix}"]
     return subprocess.run(command, cwd=tree, env=environment, check=False, capture_output=True, text=True)
