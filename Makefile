@@ -14,7 +14,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
 
 run: $(installed) ## run the API on http://127.0.0.1:8000 (PORT=8001 for another port)
-	@PORT=$(PORT) exec $(python) eventsapp/local.py
+	@PORT="$(PORT)" exec $(python) eventsapp/local.py
 
 test: $(installed) ## check everything: pylint, pytest, coverage
 	@$(python) -m pylint eventsapp tests

@@ -14,7 +14,7 @@ from chalice.app import Request
 from chalicelib import event, problem
 from chalicelib.store import EventStore, StoredEvent, create_client
 
-MAX_AGE = 31_536_000  # seconds; a year is what caches take for ever
+MAX_AGE = 31_536_000  # seconds; to a cache, a year is for ever
 
 app = Chalice(app_name="event-api", configure_logs=False)
 app.api.binary_types.clear()  # bodies are text; a type listed here would come and go as base64
@@ -93,8 +93,8 @@ def require_json(request: Request) -> None:
     media_type, *parameters = [part.strip().lower() for part in request.headers.get("content-type", "").split(";")]
     if media_type != "application/json":
         raise problem.UnsupportedMediaType("Send the event with Content-Type: application/json.")
-    charsets = [value.strip('" ') for name, _, value in (p.partition("=") for p in parameters) if name.strip() == "charset"]
-    if any(charset != "utf-8" for charset in charsets):
+    pairs = [parameter.partition("=") for parameter in parameters]
+    if any(name.strip() == "charset" and value.strip('" ') != "utf-8" for name, _, value in pairs):
         raise problem.UnsupportedMediaType("JSON is UTF-8: send it so, with charset=utf-8 or none.")
     if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
         raise problem.UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")

@@ -52,11 +52,10 @@ def main() -> None:
     """Run what the command line asks for."""
     if sys.argv[1:] == ["serve"]:
         serve()
-    port, data_dir = int(os.environ.get("PORT", "8000")), Path(os.environ.get("DATA_DIR", APP_DIR.parent / ".local"))
     try:
-        asyncio.run(run(port, data_dir))
-    except CannotRun as exc:
-        sys.exit(f"make run: {exc}")
+        asyncio.run(run(port_of(os.environ["PORT"]), Path(os.environ.get("DATA_DIR", APP_DIR.parent / ".local"))))
+    except* CannotRun as group:
+        sys.exit("\n".join(f"make run: {exc}" for exc in group.exceptions))
 
 
 class CannotRun(Exception):
@@ -72,10 +71,16 @@ async def run(port: int, data_dir: Path) -> None:
     stop = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    with open_journal(data_dir) as journal:
+        aws = DurableAws(journal)
+        await aws.replay()
+        await run_parts(port, aws, stop, data_dir)
+
+
+async def run_parts(port: int, aws: AsgiApp, stop: asyncio.Event, data_dir: Path) -> None:
+    """Run the embedded AWS, on a port that is free, and the API that uses it."""
     listener = socket.create_server((HOST, 0))
     endpoint = f"http://{HOST}:{listener.getsockname()[1]}"
-    aws = DurableAws(open_journal(data_dir))
-    await aws.replay()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(serve_aws(aws, listener, stop))
         tasks.create_task(stop_without_make(stop))
@@ -86,17 +91,22 @@ async def run(port: int, data_dir: Path) -> None:
             stop.set()
 
 
+def port_of(text: str) -> int:
+    """Return the port that a text names. Raises CannotRun."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise CannotRun(f"{text!r} is no port: take one from 1 to 65535, as in `make run PORT=8001`.")
+    return int(text)
+
+
 def require_free(port: int) -> None:
     """Raise CannotRun unless the API can listen on the port."""
     try:
         with socket.create_server((HOST, port)):
             pass
-    except (OSError, OverflowError) as exc:
-        if getattr(exc, "errno", None) == errno.EADDRINUSE:
-            raise CannotRun(
-                f"port {port} is in use: stop what listens there, or take another with `make run PORT={port + 1}`."
-            ) from exc
-        raise CannotRun(f"cannot listen on port {port} ({exc}): take another with `make run PORT=8001`.") from exc
+    except OSError as exc:
+        taken = exc.errno == errno.EADDRINUSE
+        why = "is in use: stop what listens there" if taken else f"cannot be had ({exc.strerror})"
+        raise CannotRun(f"port {port} {why}, or take another, as in `make run PORT=8001`.") from exc
 
 
 async def stop_without_make(stop: asyncio.Event) -> None:
@@ -292,7 +302,7 @@ def serve() -> None:
 
 def exit_with_parent() -> None:
     """End this process when the parent, which holds the other end of stdin, has ended."""
-    sys.stdin.buffer.read()
+    os.read(sys.stdin.fileno(), 1)  # not by sys.stdin, whose lock would be in the way of an exit
     os._exit(0)  # pylint: disable=protected-access  # the only exit that a thread has
 
 
@@ -342,7 +352,7 @@ class Handler(ChaliceRequestHandler):
         """Answer what no route gets to see, and end the connection: where its next request starts is not known."""
         title = HTTPStatus(code).phrase
         body = {"type": "about:blank", "title": title, "status": int(code), "detail": explain or message or title}
-        self.close_connection = True
+        self.close_connection = True  # pylint: disable=attribute-defined-outside-init  # the base class's way
         headers = {"Content-Type": problem().MEDIA_TYPE, "Connection": "close"}
         self._send_http_response(code, headers, json.dumps(body))
 

@@ -176,8 +176,7 @@ def build() -> dict[str, dict[str, object]]:
     app_zip = package(BUILD / "package", "dev") / "deployment.zip"
     with zipfile.ZipFile(app_zip) as archive:
         archive.extractall(BUILD / "app")
-    required = (ROOT / "requirements-dev.txt").read_text().split()
-    boto3 = next(word for word in required if word.startswith("boto3=="))
+    boto3 = next(line for line in (ROOT / "requirements-dev.txt").read_text().split() if line.startswith("boto3=="))
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(BUILD / "runtime"), boto3]
     subprocess.run(install, check=True, stderr=subprocess.DEVNULL)
     return {

@@ -43,7 +43,8 @@ Payload = Annotated[dict[str, Any], Meta(description="a JSON object")]
 Timestamp = Annotated[
     str,
     Meta(
-        pattern=r"^\d{4}-\d\d-\d\d[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$(?!\n)",
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?"
+        r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$(?!\n)",
         description="a date and time with an offset (RFC 3339), like 2026-01-31T09:30:00.000+08:00",
     ),
 ]
@@ -159,7 +160,7 @@ def _is_shallow(text: str) -> bool:
 
 
 def _is_moment(text: str) -> bool:
-    """Tell whether an RFC 3339 form names a moment that exists: no 30 February; second 60 only where UTC can have it."""
+    """Tell whether an RFC 3339 form names a moment: no 30 February, and second 60 only where UTC can have it."""
     day_and_minute, second, rest = text[:17].upper(), text[17:19], text[19:].upper()
     try:
         moment = datetime.fromisoformat(day_and_minute + ("59" if second == "60" else second) + rest)
@@ -175,14 +176,14 @@ def _faults(document: Any) -> list[Fault]:
 
 def _each_fault(document: Any) -> Iterator[Fault]:
     if isinstance(document, _Unkept):
-        yield from _payload_faults(document, "", 0)
+        yield from _faults_within(document, ())
         return
     if not isinstance(document, dict):
         yield Fault("", "must be a JSON object")
         return
     schema = msgspec.json.schema(PostedEvent)["$defs"]["PostedEvent"]
-    for name in document.keys() - schema["properties"].keys():
-        yield Fault(_member("", name), f"is not a field of an event; the fields are {', '.join(schema['properties'])}")
+    for name in [name for name in document if name not in schema["properties"]]:
+        yield Fault(_pointer((name,)), f"is not a field of an event; the fields are {', '.join(schema['properties'])}")
     for field in msgspec.structs.fields(PostedEvent):
         pointer, rule = f"/{field.name}", schema["properties"][field.name]["description"]
         if field.name not in document:
@@ -191,7 +192,7 @@ def _each_fault(document: Any) -> Iterator[Fault]:
             continue
         value = document[field.name]
         if field.name == "payload" and isinstance(value, (dict, _Unkept)):
-            yield from _payload_faults(value, pointer, 1)
+            yield from _faults_within(value, ("payload",))
         elif not _fits(value, field.type) or (field.name == "occurred_at" and not _is_moment(value)):
             yield Fault(pointer, f"must be {rule}")
 
@@ -204,22 +205,22 @@ def _fits(value: Any, declared: Any) -> bool:
     return True
 
 
-def _payload_faults(value: Any, pointer: str, depth: int) -> Iterator[Fault]:
-    """Find what JSON cannot carry in a value that is the `depth`th in one another."""
+def _faults_within(value: Any, path: tuple[str, ...]) -> Iterator[Fault]:
+    """Find what JSON cannot carry in the value at a path of keys, which is as deep as the path is long."""
     if isinstance(value, _Unkept):
-        yield Fault(pointer if value.key is None else _member(pointer, value.key), value.detail)
+        yield Fault(_pointer(path if value.key is None else (*path, value.key)), value.detail)
     elif isinstance(value, str):
         if not _is_unicode(value):
-            yield Fault(pointer, "has half of a surrogate pair: send whole characters")
+            yield Fault(_pointer(path), "has half of a surrogate pair: send whole characters")
     elif isinstance(value, (dict, list)):
-        if depth > MAX_DEPTH:
-            yield Fault(pointer, _TOO_DEEP)
+        if len(path) > MAX_DEPTH:
+            yield Fault(_pointer(path), _TOO_DEEP)
             return
         for key, child in value.items() if isinstance(value, dict) else enumerate(value):
-            member = _member(pointer, str(key))
-            if not _is_unicode(str(key)):
-                yield Fault(member, "has half of a surrogate pair in its key: send whole characters")
-            yield from _payload_faults(child, member, depth + 1)
+            member = (*path, str(key))
+            if not _is_unicode(member[-1]):
+                yield Fault(_pointer(member), "has half of a surrogate pair in its key: send whole characters")
+            yield from _faults_within(child, member)
 
 
 def _is_unicode(text: str) -> bool:
@@ -230,7 +231,12 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _member(pointer: str, key: str) -> str:
-    """Return the pointer to a member, or the one to its holder where that would be longer than is of use."""
-    member = f"{pointer}/{key.encode(errors='backslashreplace').decode().replace('~', '~0').replace('/', '~1')}"
-    return member if len(member) <= MAX_POINTER else pointer
+def _pointer(path: tuple[str, ...]) -> str:
+    """Return the JSON pointer to a path, or to as much of it as is of use in an answer."""
+    pointer = ""
+    for key in path:
+        part = key.encode(errors="backslashreplace").decode().replace("~", "~0").replace("/", "~1")
+        if len(pointer) + len(part) >= MAX_POINTER:
+            break
+        pointer += f"/{part}"
+    return pointer

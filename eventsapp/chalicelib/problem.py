@@ -44,14 +44,13 @@ class InvalidEvent(Problem):
     MOST_FAULTS = 100
 
     def __init__(self, faults: list[Fault]) -> None:
-        super().__init__(
-            f"`errors` names {f'the first {self.MOST_FAULTS} faults' if len(faults) > self.MOST_FAULTS else 'each fault'}.",
-            errors=[fault._asdict() for fault in faults[: self.MOST_FAULTS]],
-        )
+        named = "each fault" if len(faults) <= self.MOST_FAULTS else f"the first {self.MOST_FAULTS} faults"
+        shown = [fault._asdict() for fault in faults[: self.MOST_FAULTS]]
+        super().__init__(f"`errors` names {named}.", errors=shown)
 
 
 class BadRequest(Problem):
-    """Answered by the gateway when it cannot take a request, whatever its body."""
+    """Raised when the gateway cannot take a request, whatever its body; only the gateway answers it."""
 
     status, type, title = 400, "bad-request", "The request is not valid"
 
@@ -60,7 +59,7 @@ class BadRequest(Problem):
 
 
 class Unauthorized(Problem):
-    """Answered by the gateway when it does not know the caller."""
+    """Raised when the gateway does not know the caller; only the gateway answers it."""
 
     status, type, title = 401, "unauthorized", "The caller is not known"
 
@@ -69,7 +68,7 @@ class Unauthorized(Problem):
 
 
 class Forbidden(Problem):
-    """Answered by the gateway when the caller may not do this."""
+    """Raised when the caller may not do this; only the gateway answers it."""
 
     status, type, title = 403, "forbidden", "This is not allowed"
 
@@ -147,7 +146,7 @@ class UnsupportedMediaType(Problem):
 
 
 class TooManyRequests(Problem):
-    """Answered by the gateway when a rate or a quota is used up."""
+    """Raised when a rate or a quota is used up; only the gateway answers it."""
 
     status, type, title = 429, "too-many-requests", "Too many requests"
 
@@ -173,13 +172,13 @@ class StoreUnavailable(Problem):
 
     def __init__(self) -> None:
         super().__init__(
-            "The event may or may not be stored: send the same request again, with the same id.",
+            "Send the same request again. What was posted may or may not be stored; under its id it is stored once.",
             {"Retry-After": str(self.RETRY_AFTER)},
         )
 
 
 class ServiceTimeout(Problem):
-    """Answered by the gateway when the service does not answer in time."""
+    """Raised when the function does not answer in time; only the gateway answers it."""
 
     status, type, title = 504, "service-timeout", "The service does not answer"
 

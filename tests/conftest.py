@@ -1,0 +1,75 @@
+"""Fixtures that more than one test file needs. No test can reach AWS: credentials and region are pinned, and fake."""
+
+import os
+from collections.abc import Iterator
+
+for name in [name for name in os.environ if name.startswith("AWS_") or name == "RETENTION_DAYS"]:
+    del os.environ[name]
+os.environ.update(
+    AWS_ACCESS_KEY_ID="test",
+    AWS_SECRET_ACCESS_KEY="test",
+    AWS_DEFAULT_REGION="ap-southeast-1",
+    AWS_CONFIG_FILE=os.devnull,
+    AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+    TABLE_NAME="events",
+)
+
+# pylint: disable=wrong-import-position  # they read the environment
+import botocore.session
+import hypothesis
+import pytest
+from moto import mock_aws
+
+import app as event_api
+import local
+from processes import LocalProcess
+from targets import Api, InProcessApi, UrlApi
+
+# pylint: enable=wrong-import-position
+
+hypothesis.settings.register_profile("project", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("project")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --url, the API that the contract suite speaks to in place of those it starts."""
+    parser.addoption("--url", help="base URL of a running API for tests/test_contract.py")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what asks for `api` in process and on the local server, or on the API of --url alone."""
+    if "api" in metafunc.fixturenames:
+        targets = ["url"] if metafunc.config.getoption("--url") else ["in_process_api", "local_api"]
+        metafunc.parametrize("api", targets, indirect=True)
+
+
+@pytest.fixture(name="api", scope="module")
+def _api(request: pytest.FixtureRequest) -> Api:
+    """The API under test."""
+    if request.param == "url":
+        return UrlApi(request.config.getoption("--url"))
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(name="server", scope="session")
+def _server(request: pytest.FixtureRequest) -> Api:
+    """An API behind a real HTTP server, for what a test client cannot show."""
+    url = request.config.getoption("--url")
+    return UrlApi(url) if url else request.getfixturevalue("local_api")
+
+
+@pytest.fixture(name="in_process_api", scope="module")
+def _in_process_api() -> Iterator[Api]:
+    """The app in this process, its table in moto."""
+    with mock_aws():
+        botocore.session.get_session().create_client("dynamodb").create_table(**local.TABLE)
+        event_api.event_store.cache_clear()
+        yield InProcessApi(event_api.app)
+        event_api.event_store.cache_clear()
+
+
+@pytest.fixture(name="local_api", scope="session")
+def _local_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The API as `make run` starts it."""
+    with LocalProcess(tmp_path_factory.mktemp("local")) as running:
+        yield UrlApi(running.url)

@@ -1,0 +1,114 @@
+"""A DynamoDB endpoint that fails as it is told to, in front of one that works."""
+
+import json
+import socket
+import threading
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+THROTTLED = (400, "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException")
+FAILED = (500, "com.amazonaws.dynamodb.v20120810#InternalServerError")
+DENIED = (400, "com.amazon.coral.service#AccessDeniedException")
+
+
+class FaultyStore(ThreadingHTTPServer):
+    """Applies `faults` to the calls it gets, one each, then `afterwards` to all that follow.
+
+    A fault is "none", or "throttled", "failed", "denied", "garbled", "cut", "cut short" or "hangs"; with "written, "
+    in front of it, the call is carried out and only its answer is lost.
+    """
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.upstream = upstream
+        self.faults: list[str] = []
+        self.afterwards = "none"
+        self.calls = 0
+        self.lock = threading.Lock()
+        self.released = threading.Event()
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Return the endpoint."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def next_fault(self) -> str:
+        """Return what happens to the call that came in."""
+        with self.lock:
+            self.calls += 1
+            return self.faults.pop(0) if self.faults else self.afterwards
+
+    def work(self) -> None:
+        """Have no fault from now on."""
+        self.faults, self.afterwards, self.calls = [], "none", 0
+
+    def close(self) -> None:
+        """End, and let go of what hangs."""
+        self.released.set()
+        self.shutdown()
+        self.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: FaultyStore
+
+    def do_POST(self) -> None:  # pylint: disable=invalid-name  # the name that http.server calls
+        """Answer a call, or fail to."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        fault = self.server.next_fault()
+        status, answer = self._carried_out(body) if fault == "none" or fault.startswith("written, ") else (0, b"")
+        match fault.removeprefix("written, "):
+            case "none":
+                self._answer(status, answer)
+            case "throttled":
+                self._answer(*_error(THROTTLED))
+            case "failed":
+                self._answer(*_error(FAILED))
+            case "denied":
+                self._answer(*_error(DENIED))
+            case "garbled":
+                self._answer(502, b"<html>Bad Gateway</html>")
+            case "cut short":
+                self._answer(200, b"{", announced=500)
+                self._cut()
+            case "cut":
+                self._cut()
+            case "hangs":
+                self.server.released.wait()
+            case other:
+                raise ValueError(other)
+
+    def _carried_out(self, body: bytes) -> tuple[int, bytes]:
+        names = ("X-Amz-Target", "Content-Type", "Authorization", "X-Amz-Date")
+        headers = {name: self.headers[name] for name in names if name in self.headers}
+        try:
+            with urllib.request.urlopen(urllib.request.Request(self.server.upstream, body, headers)) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as exc:
+            with exc:
+                return exc.code, exc.read()
+
+    def _answer(self, status: int, body: bytes, announced: int | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/x-amz-json-1.0")
+        self.send_header("Content-Length", str(announced or len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _cut(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, format: str, *args: object) -> None:  # pylint: disable=redefined-builtin  # its name there
+        """Say nothing."""
+
+
+def _error(error: tuple[int, str]) -> tuple[int, bytes]:
+    return error[0], json.dumps({"__type": error[1], "message": "told to fail"}).encode()

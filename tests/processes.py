@@ -1,0 +1,88 @@
+"""The local API as a process of its own, as `make run` starts it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class LocalProcess:
+    """A running eventsapp/local.py, with its output in a file; on leaving it is told to end."""
+
+    def __init__(self, data_dir: Path, script: Path = ROOT / "eventsapp" / "local.py", port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.data_dir = data_dir
+        self._script = script
+        self._log = data_dir.parent / f"{data_dir.name}-{self.port}.log"
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "PORT": str(self.port), "DATA_DIR": str(self.data_dir)}
+        with self._log.open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, str(self._script)],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        """Return what it has printed."""
+        return self._log.read_text()
+
+    def wait_until_ready(self) -> Self:
+        """Return once it has printed its curl lines."""
+        assert eventually(lambda: "\ncurl -i" in self.output or self.process.poll() is not None, 30), self.output
+        assert self.process.poll() is None, self.output
+        return self
+
+    def stop(self, signum: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        self.process.send_signal(signum)
+        return self.process.wait(timeout=20)
+
+    def is_gone(self) -> bool:
+        """Tell whether no process of its group is left, and no port."""
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.port)) != 0
+        return False
+
+    def __enter__(self) -> Self:
+        return self.wait_until_ready()
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _value: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.stop()
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 10) -> bool:
+    """Tell whether something comes to hold in time."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True

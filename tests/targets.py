@@ -1,0 +1,111 @@
+"""Where the contract suite sends its requests: an API at a URL, or the app in this process."""
+
+import http.client
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from chalice import Chalice
+from chalice.test import TestHTTPClient
+from chalice.config import Config
+from local import Gateway
+
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer; header names are lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """Return the body, parsed."""
+        return json.loads(self.body)
+
+
+class Api(Protocol):
+    """What the tests need of an API."""
+
+    path: str  # the prefix that the API is served under
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        """Send just this, no header added but what HTTP itself needs."""
+
+
+class UrlApi:
+    """The API at a base URL."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.path = parts.path.rstrip("/")
+        self._connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self.host = parts.netloc
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        """Send one request on a connection of its own."""
+        connection = self._connect(self.host, timeout=30)
+        try:
+            connection.request(method, self.path + path, body, headers or {})
+            response = connection.getresponse()
+            return Answer(
+                response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+            )
+        finally:
+            connection.close()
+
+
+class InProcessApi:
+    """The app through chalice's test client; what HTTP does beyond it (no body to HEAD) is done here."""
+
+    path = ""
+
+    def __init__(self, app: Chalice) -> None:
+        self._client = _Client(app, Config.create())
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        """Call the app."""
+        response = self._client.request(method, path, headers or {}, body or b"")
+        fields = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, fields, b"" if method == "HEAD" else response.body)
+
+
+class _Client(TestHTTPClient):
+    """Chalice's test client, behind the local server's gateway."""
+
+    def __init__(self, app: Chalice, config: Config) -> None:
+        super().__init__(app, config)
+        self._local_gateway = Gateway(app, config)
+
+
+def post(api: Api, body: bytes | dict[str, Any], **headers: str) -> Answer:
+    """Post an event; keywords are further headers, `if_none_match="*"`."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return api.request("POST", "/events", data, {**JSON, **{name.replace("_", "-"): v for name, v in headers.items()}})
+
+
+def get(api: Api, event_id: str, method: str = "GET", **headers: str) -> Answer:
+    """Get an event by id; keywords are headers."""
+    return api.request(method, f"/events/{event_id}", None, {name.replace("_", "-"): v for name, v in headers.items()})
+
+
+def an_event(**members: Any) -> dict[str, Any]:
+    """Return an event as a caller posts it, under an id of its own."""
+    return {"id": f"test-{uuid.uuid4()}", "type": "test_event", "payload": {"n": 1}, **members}
+
+
+def event_with_payload(text: str) -> tuple[str, bytes]:
+    """Return an id, and the body of an event under it with a payload of just this JSON text."""
+    event_id = f"test-{uuid.uuid4()}"
+    return event_id, b'{"id":"%s","type":"test_event","payload":%s}' % (event_id.encode(), text.encode())

@@ -1,0 +1,123 @@
+"""The app as Lambda calls it, where HTTP alone does not show it."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import botocore.session
+import pytest
+from bench import gateway_event
+from local import TABLE
+from moto import mock_aws
+from processes import ROOT
+
+import app as event_api
+
+BODY = json.dumps({"id": "a", "type": "t", "payload": {"n": 1}})
+
+
+class Context:
+    """What of Lambda's context the app reads."""
+
+    aws_request_id = "lambda-request"
+
+
+@pytest.fixture(name="table", autouse=True)
+def _table() -> Any:
+    """A table of the test's own."""
+    with mock_aws():
+        client = botocore.session.get_session().create_client("dynamodb")
+        client.create_table(**TABLE)
+        event_api.event_store.cache_clear()
+        yield client
+        event_api.event_store.cache_clear()
+
+
+def post(body: str | None = BODY, **members: Any) -> dict[str, Any]:
+    """Return the answer to a POST; keywords replace members of the gateway's event."""
+    return event_api.app({**gateway_event("POST", "/events", None, body), **members}, Context)
+
+
+def get(event_id: str) -> dict[str, Any]:
+    """Return the answer to a GET."""
+    return event_api.app(gateway_event("GET", "/events/{event_id}", {"event_id": event_id}, None), Context)
+
+
+def test_location_has_the_stages_prefix() -> None:
+    """Served under a stage, an event's address has the stage in it."""
+    assert post()["headers"]["Location"] == "/prod/events/a"
+
+
+def test_body_may_come_as_base64() -> None:
+    """The gateway may pass a body as base64; the event is the same."""
+    encoded = base64.b64encode(BODY.encode()).decode()
+    assert post(encoded, isBase64Encoded=True)["statusCode"] == 201
+    assert json.loads(get("a")["body"])["payload"] == {"n": 1}
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_body_limit_is_counted_after_base64(extra: int) -> None:
+    """The limit is of the bytes that the caller sent."""
+    body = BODY + " " * (262_144 + extra - len(BODY))
+    answer = post(base64.b64encode(body.encode()).decode(), isBase64Encoded=True)
+    assert answer["statusCode"] == (413 if extra else 201)
+
+
+def test_no_body_is_refused() -> None:
+    """A POST without a body is a fault of the whole."""
+    assert post(None)["statusCode"] == 400
+
+
+def test_problem_names_the_gateways_request() -> None:
+    """The request_id of a problem is the one of the gateway's access log."""
+    assert json.loads(get("unknown")["body"])["request_id"] == "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+
+
+def test_problem_names_lambdas_request_where_no_gateway_is() -> None:
+    """Without a gateway's request id, the function's own is named."""
+    event = gateway_event("GET", "/events/{event_id}", {"event_id": "-"}, None)
+    del event["requestContext"]["requestId"]  # type: ignore[attr-defined]
+    assert json.loads(event_api.app(event, Context)["body"])["request_id"] == "lambda-request"
+
+
+def test_unhandled_exception_says_nothing_of_the_inside(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault of the service is a 500 whose cause is in the log alone."""
+    monkeypatch.setenv("RETENTION_DAYS", "a secret of the configuration")
+    answer = post()
+    assert answer["statusCode"] == 500
+    assert answer["headers"]["Content-Type"] == "application/problem+json"
+    body = json.loads(answer["body"])
+    assert (body["type"], body["status"]) == ("urn:event-api:problem:internal-error", 500)
+    assert "secret" not in answer["body"] and "secret" in caplog.text
+
+
+def test_call_that_is_no_request_is_refused() -> None:
+    """A direct invocation, not by the gateway, is a problem and no traceback."""
+    answer = event_api.app({"warm": "up"}, Context)
+    assert answer["statusCode"] == 500
+    assert json.loads(answer["body"])["type"] == "urn:event-api:problem:internal-error"
+
+
+@pytest.mark.parametrize(("days", "longest"), [("1", 86_400), ("100000", 31_536_000), ("0", 31_536_000)])
+def test_event_may_be_cached_no_longer_than_it_is_kept(
+    monkeypatch: pytest.MonkeyPatch, days: str, longest: int
+) -> None:
+    """max-age is bounded by retention, and by a year."""
+    monkeypatch.setenv("RETENTION_DAYS", days)
+    assert post()["statusCode"] == 201
+    max_age = int(get("a")["headers"]["Cache-Control"].split(", ")[1].removeprefix("max-age="))
+    assert longest - 5 <= max_age <= longest
+
+
+@pytest.mark.parametrize(("on_lambda", "made"), [(True, "1"), (False, "0")])
+def test_client_is_made_in_lambdas_init(on_lambda: bool, made: str) -> None:
+    """Importing the app makes its client on Lambda, and nothing elsewhere."""
+    environment = {**os.environ, **({"AWS_LAMBDA_FUNCTION_NAME": "f"} if on_lambda else {})}
+    code = "import app; print(app.event_store.cache_info().currsize)"
+    command = [sys.executable, "-c", code]
+    assert subprocess.check_output(command, cwd=ROOT / "eventsapp", env=environment, text=True).strip() == made

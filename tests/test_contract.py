@@ -1,0 +1,491 @@
+"""The contract, by HTTP alone: each test states a rule of it. `make contract URL=...` runs it against any target."""
+
+import json
+import re
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from bodies import (
+    IDS,
+    LOSSLESS,
+    MOMENTS,
+    NOT_IDS,
+    NOT_MOMENTS,
+    NOT_OBJECTS,
+    NOT_PAYLOADS,
+    NOT_TYPES,
+    TYPES,
+    UNKEPT,
+)
+from targets import JSON, Answer, Api, an_event, event_with_payload, get, post
+
+LIMIT = 262_144
+UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+CREATED_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+ETAG = re.compile(r'"[0-9a-f]{64}"')
+
+
+def value_of(text: bytes | str) -> Any:
+    """Return a JSON text's value with each number as the text it came as."""
+    return json.loads(text, parse_float=lambda number: ("number", number), parse_int=lambda number: ("number", number))
+
+
+def assert_problem(answer: Answer, status: int, kind: str, **members: Any) -> None:
+    """Assert that an answer is a whole problem of this status and type, and has these members and no other."""
+    assert answer.status == status, answer
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"
+    body = answer.json
+    assert body.pop("request_id")
+    assert body.pop("title") and body.pop("detail")
+    assert body == {"type": f"urn:event-api:problem:{kind}", "status": status, **members}
+
+
+def pointers(answer: Answer) -> list[str]:
+    """Return where the faults of a refused event are."""
+    assert answer.status == 400, answer
+    assert all(fault.keys() == {"pointer", "detail"} and fault["detail"] for fault in answer.json["errors"])
+    return sorted(fault["pointer"] for fault in answer.json["errors"])
+
+
+# Fields
+
+
+def test_new_event_is_stored_and_answered_whole(api: Api) -> None:
+    """A new id gets 201, Location, ETag and the stored event."""
+    event = an_event(occurred_at="2026-01-31T09:30:00.000+08:00")
+    answer = post(api, event)
+    assert answer.status == 201
+    assert answer.headers["content-type"] == "application/json"
+    assert ETAG.fullmatch(answer.headers["etag"])
+    prefix = answer.headers["location"].removesuffix(f"/events/{event['id']}")
+    assert prefix != answer.headers["location"] and api.path.endswith(prefix)
+    body = answer.json
+    created_at = body.pop("created_at")
+    assert CREATED_AT.fullmatch(created_at)
+    assert abs(datetime.fromisoformat(created_at).timestamp() - time.time()) < 300
+    assert body == event
+    assert get(api, event["id"]).json == {**event, "created_at": created_at}
+
+
+def test_event_without_id_gets_a_uuid7_that_sorts_by_time(api: Api) -> None:
+    """The server's ids are UUIDv7, so they sort by time."""
+    ids = []
+    for _ in range(5):
+        answer = post(api, {"type": "test_event", "payload": {}})
+        assert answer.status == 201
+        assert UUID7.fullmatch(answer.json["id"])
+        assert answer.headers["location"].endswith(f"/events/{answer.json['id']}")
+        ids.append(answer.json["id"])
+        time.sleep(0.002)
+    assert ids == sorted(ids)
+    assert get(api, ids[0]).status == 200
+
+
+def test_event_under_the_servers_id_can_be_sent_again(api: Api) -> None:
+    """The id that the server gave stands for the same content."""
+    first = post(api, {"type": "test_event", "payload": {"n": 1}})
+    again = post(api, {"id": first.json["id"], "type": "test_event", "payload": {"n": 1}})
+    assert (again.status, again.body, again.headers["etag"]) == (200, first.body, first.headers["etag"])
+
+
+@pytest.mark.parametrize("event_id", IDS)
+def test_id_is_taken(api: Api, event_id: str) -> None:
+    """An id of the documented form is taken as it is."""
+    assert post(api, an_event(id=event_id)).status in (200, 201)
+    assert get(api, event_id).json["id"] == event_id
+
+
+def test_id_may_come_percent_encoded(api: Api) -> None:
+    """A path names the id that it decodes to."""
+    event_id = f"a:b~{uuid.uuid4()}"
+    assert post(api, an_event(id=event_id)).status == 201
+    assert get(api, event_id.replace(":", "%3A").replace("a", "%61")).json["id"] == event_id
+
+
+def test_id_is_case_sensitive(api: Api) -> None:
+    """Ids that differ in case are two."""
+    lower = f"a-{uuid.uuid4()}"
+    assert post(api, an_event(id=lower)).status == 201
+    assert get(api, lower.upper()).status == 404
+    assert post(api, an_event(id=lower.upper())).status == 201
+
+
+@pytest.mark.parametrize("event_id", NOT_IDS)
+def test_id_of_another_form_is_refused(api: Api, event_id: Any) -> None:
+    """An id that breaks its rule is a fault at /id."""
+    assert pointers(post(api, an_event(id=event_id))) == ["/id"]
+
+
+@pytest.mark.parametrize("event_type", TYPES)
+def test_type_is_taken(api: Api, event_type: str) -> None:
+    """A type of the documented form is taken as it is."""
+    assert post(api, an_event(type=event_type)).json["type"] == event_type
+
+
+@pytest.mark.parametrize("event_type", NOT_TYPES)
+def test_type_of_another_form_is_refused(api: Api, event_type: Any) -> None:
+    """A type that breaks its rule is a fault at /type."""
+    assert pointers(post(api, an_event(type=event_type))) == ["/type"]
+
+
+@pytest.mark.parametrize("payload", NOT_PAYLOADS)
+def test_payload_that_is_no_object_is_refused(api: Api, payload: Any) -> None:
+    """A payload is a JSON object."""
+    assert pointers(post(api, an_event(payload=payload))) == ["/payload"]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_occurred_at_is_taken(api: Api, moment: str) -> None:
+    """A date and time with an offset comes back as it was sent."""
+    answer = post(api, an_event(occurred_at=moment))
+    assert (answer.status, answer.json["occurred_at"]) == (201, moment)
+
+
+@pytest.mark.parametrize("moment", NOT_MOMENTS)
+def test_occurred_at_of_another_form_is_refused(api: Api, moment: Any) -> None:
+    """An occurred_at that is no moment of RFC 3339 with an offset is a fault there."""
+    assert pointers(post(api, an_event(occurred_at=moment))) == ["/occurred_at"]
+
+
+@pytest.mark.parametrize("missing", ["type", "payload"])
+def test_missing_field_is_named(api: Api, missing: str) -> None:
+    """A required field that is absent is a fault where it should be."""
+    event = an_event()
+    del event[missing]
+    assert pointers(post(api, event)) == [f"/{missing}"]
+
+
+@pytest.mark.parametrize("name", ["tpye", "created_at", "", "Type", "payload ", "a/b~"])
+def test_unknown_field_is_refused(api: Api, name: str) -> None:
+    """An unknown field is an error: a typo must not vanish."""
+    assert pointers(post(api, an_event(**{name: "x"}))) == ["/" + name.replace("~", "~0").replace("/", "~1")]
+
+
+def test_every_fault_is_named_at_once(api: Api) -> None:
+    """A caller learns of all faults from one answer."""
+    body = b'{"id":"-","tpe":"x","payload":{"a":NaN,"b":[{"c":"\\ud800"}]},"occurred_at":"now"}'
+    answer = post(api, body)
+    assert pointers(answer) == ["/id", "/occurred_at", "/payload/a", "/payload/b/0/c", "/tpe", "/type"]
+    assert_problem(answer, 400, "invalid-event", errors=answer.json["errors"])
+
+
+# Lossless JSON
+
+
+@pytest.mark.parametrize("text", LOSSLESS)
+def test_payload_comes_back_with_the_same_value(api: Api, text: str) -> None:
+    """What is posted comes back with the same value, whatever it is."""
+    event_id, body = event_with_payload(text)
+    posted = post(api, body)
+    assert posted.status == 201, posted
+    assert value_of(posted.body)["payload"] == value_of(text)
+    assert get(api, event_id).body == posted.body
+
+
+@pytest.mark.parametrize(("text", "pointer"), UNKEPT)
+def test_value_that_json_cannot_carry_is_refused(api: Api, text: str, pointer: str) -> None:
+    """NaN, Infinity, a duplicate key, a lone surrogate and nesting deeper than 64 are faults where they stand."""
+    event_id, body = event_with_payload(text)
+    assert pointers(post(api, body)) == [pointer]
+    assert get(api, event_id).status == 404
+
+
+def test_duplicate_field_is_refused(api: Api) -> None:
+    """No field can be given twice."""
+    assert pointers(post(api, b'{"type":"a","payload":{},"type":"a"}')) == ["/type"]
+
+
+@pytest.mark.parametrize("body", NOT_OBJECTS)
+def test_body_that_is_no_json_object_is_refused(api: Api, body: bytes) -> None:
+    """A body that is not the JSON text of an object, in UTF-8, is a fault of the whole."""
+    assert pointers(post(api, body)) == [""]
+
+
+def test_answer_to_many_faults_stays_small(api: Api) -> None:
+    """An answer names a hundred faults at most, and no endless pointer."""
+    key = "k" * 100_000
+    answer = post(api, b'{"type":"a","payload":{"%s":[%s]}}' % (key.encode(), b",".join([b"NaN"] * 1000)))
+    assert pointers(answer) == ["/payload"] * 100
+    assert len(answer.body) < 20_000
+
+
+def sized(size: int) -> bytes:
+    """Return an event's body of so many bytes."""
+    body = json.dumps(an_event(payload={"fill": ""})).encode()
+    return body.replace(b'"fill": ""', b'"fill": "%s"' % (b"x" * (size - len(body))))
+
+
+def test_body_of_the_limit_is_stored(api: Api) -> None:
+    """262,144 bytes are taken, and come back."""
+    body = sized(LIMIT)
+    assert len(body) == LIMIT
+    assert post(api, body).status == 201
+    assert value_of(get(api, json.loads(body)["id"]).body)["payload"] == value_of(body)["payload"]
+
+
+@pytest.mark.parametrize("size", [LIMIT + 1, 2 * LIMIT])
+def test_body_over_the_limit_is_refused(api: Api, size: int) -> None:
+    """One byte more gets 413, with the limit."""
+    assert_problem(post(api, sized(size)), 413, "body-too-large", limit=LIMIT)
+
+
+# POST /events
+
+
+def test_same_content_again_is_answered_as_first_stored(api: Api) -> None:
+    """The same id and content gets 200, the first answer, and Idempotent-Replayed."""
+    event = an_event(occurred_at="2026-01-31T09:30:00Z")
+    first = post(api, event)
+    assert "idempotent-replayed" not in first.headers
+    time.sleep(0.005)
+    again = post(api, event)
+    assert again.status == 200
+    assert again.body == first.body
+    assert again.headers["etag"] == first.headers["etag"]
+    assert again.headers["idempotent-replayed"] == "true"
+    assert "location" not in again.headers
+
+
+def test_white_space_key_order_and_escapes_do_not_make_other_content(api: Api) -> None:
+    """The same value, spelled in another way, is the same content."""
+    event_id = f"test-{uuid.uuid4()}"
+    one = '{"id":"%s","type":"t","payload":{"a":[1,{"b":2,"c":"\u00e9"}],"d":null}}' % event_id
+    other = '{ "payload":\n{"d": null, "a":[1 ,{"c":"\\u00e9","b":2}]},"type":"t", "id":"%s"}\t' % event_id
+    assert post(api, one.encode()).status == 201
+    assert post(api, other.encode()).status == 200
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('"payload":{"n":1}', '"payload":{"n":1.0}'),
+        ('"payload":{"n":100}', '"payload":{"n":1e2}'),
+        ('"payload":{"n":0}', '"payload":{"n":-0}'),
+        ('"payload":{"n":1}', '"payload":{"n":"1"}'),
+        ('"payload":{"n":null}', '"payload":{}'),
+        ('"payload":{"n":[1,2]}', '"payload":{"n":[2,1]}'),
+        ('"payload":{"n":"\u00e9"}', '"payload":{"n":"e\u0301"}'),
+        ('"payload":{"n":1}', '"payload":{"N":1}'),
+        ('"payload":{"n":10000000000000000}', '"payload":{"n":10000000000000001}'),
+        ('"payload":{}', '"payload":{},"occurred_at":"2026-01-31T09:30:00Z"'),
+        (
+            '"payload":{},"occurred_at":"2026-01-31T09:30:00Z"',
+            '"payload":{},"occurred_at":"2026-01-31T09:30:00+00:00"',
+        ),
+    ],
+)
+def test_other_content_under_a_taken_id_conflicts(api: Api, one: str, other: str) -> None:
+    """The same id with other content gets 409 and the stored event's ETag, and nothing is written."""
+    event_id = f"test-{uuid.uuid4()}"
+    first = post(api, f'{{"id":"{event_id}","type":"t",{one}}}'.encode())
+    assert first.status == 201
+    conflict = post(api, f'{{"id":"{event_id}","type":"t",{other}}}'.encode())
+    assert_problem(conflict, 409, "event-conflict")
+    assert conflict.headers["etag"] == first.headers["etag"]
+    assert get(api, event_id).body == first.body
+
+
+def test_other_type_under_a_taken_id_conflicts(api: Api) -> None:
+    """The type is content."""
+    event = an_event()
+    post(api, event)
+    assert post(api, {**event, "type": "other"}).status == 409
+
+
+def test_conflict_does_not_show_what_is_stored_or_sent(api: Api) -> None:
+    """A conflict shows neither side's content."""
+    event = an_event(payload={"secret": "stored-content"})
+    post(api, event)
+    conflict = post(api, {**event, "payload": {"secret": "sent-content"}})
+    assert conflict.status == 409
+    assert b"content-" not in conflict.body and b"-content" not in conflict.body
+
+
+@pytest.mark.parametrize("payload", [{"n": 1}, {"n": 2}])
+def test_if_none_match_asks_for_a_new_event(api: Api, payload: dict[str, Any]) -> None:
+    """With If-None-Match: * a taken id gets 412, whatever the content, and nothing is written."""
+    event = an_event(payload={"n": 1})
+    first = post(api, event, if_none_match="*")
+    assert first.status == 201
+    refused = post(api, {**event, "payload": payload}, if_none_match="*")
+    assert_problem(refused, 412, "event-exists")
+    assert refused.headers["etag"] == first.headers["etag"]
+    assert get(api, event["id"]).body == first.body
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Type": ""},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/problem+json"},
+        {"Content-Type": "application/cloudevents+json"},
+        {"Content-Type": "application/jsonx"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "application/json; charset=latin-1"},
+        {"Content-Type": "application/json;charset=utf-16"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+        {"Content-Type": "application/json", "Content-Encoding": "identity, br"},
+    ],
+)
+def test_body_not_declared_as_plain_json_is_refused(api: Api, headers: dict[str, str]) -> None:
+    """Another media type or none, another charset, a content coding: 415, and what would be taken."""
+    answer = api.request("POST", "/events", json.dumps(an_event()).encode(), headers)
+    assert_problem(answer, 415, "unsupported-media-type")
+    assert answer.headers["accept-post"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "application/json"},
+        {"content-type": "Application/JSON"},
+        {"Content-Type": "application/json; charset=utf-8"},
+        {"Content-Type": 'application/json;charset="UTF-8"'},
+        {"Content-Type": "application/json", "Content-Encoding": "identity"},
+    ],
+)
+def test_body_declared_as_plain_json_is_taken(api: Api, headers: dict[str, str]) -> None:
+    """JSON in UTF-8 is taken, however that is spelled."""
+    assert api.request("POST", "/events", json.dumps(an_event()).encode(), headers).status == 201
+
+
+def test_of_64_concurrent_posts_one_is_first(server: Api) -> None:
+    """Of any number of concurrent posts with one id, exactly one gets 201; all get the same event."""
+    event = an_event()
+    with ThreadPoolExecutor(64) as pool:
+        answers = list(pool.map(lambda _: post(server, event), range(64)))
+    assert sorted(answer.status for answer in answers) == [200] * 63 + [201]
+    assert len({answer.body for answer in answers}) == 1
+    assert get(server, event["id"]).body == answers[0].body
+
+
+def test_of_concurrent_posts_with_other_content_one_wins(server: Api) -> None:
+    """Of concurrent posts with one id and differing content, one is stored and the others conflict."""
+    event = an_event()
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda n: post(server, {**event, "payload": {"n": n}}), range(16)))
+    assert sorted(answer.status for answer in answers) == [201] + [409] * 15
+    winner = next(answer for answer in answers if answer.status == 201)
+    assert get(server, event["id"]).body == winner.body
+
+
+# GET and HEAD /events/{id}
+
+
+def test_event_is_read(api: Api) -> None:
+    """GET gets 200, the event, its ETag, and leave to keep it."""
+    event = an_event()
+    posted = post(api, event)
+    answer = get(api, event["id"])
+    assert (answer.status, answer.body) == (200, posted.body)
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["etag"] == posted.headers["etag"]
+    private, max_age, immutable = answer.headers["cache-control"].split(", ")
+    assert (private, immutable) == ("private", "immutable")
+    assert 0 < int(max_age.removeprefix("max-age=")) <= 31_536_000
+
+
+def test_head_is_get_without_the_body(api: Api) -> None:
+    """HEAD gets the same status and headers, and no body."""
+    event = an_event()
+    post(api, event)
+    answer, head = get(api, event["id"]), get(api, event["id"], "HEAD")
+    assert (head.status, head.body) == (200, b"")
+    for name in ("content-type", "etag", "cache-control"):
+        assert head.headers[name] == answer.headers[name]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', '"other",W/{}', "*"])
+def test_known_etag_gets_304(api: Api, method: str, form: str) -> None:
+    """If-None-Match with the event's ETag, in any form, gets 304 with ETag and Cache-Control and no body."""
+    event = an_event()
+    etag = post(api, event).headers["etag"]
+    answer = get(api, event["id"], method, if_none_match=form.format(etag))
+    assert (answer.status, answer.body) == (304, b"")
+    assert answer.headers["etag"] == etag
+    assert answer.headers["cache-control"] == get(api, event["id"]).headers["cache-control"]
+
+
+@pytest.mark.parametrize("if_none_match", ['"other"', "other", '""', f'"{"0" * 64}"'])
+def test_other_etag_gets_the_event(api: Api, if_none_match: str) -> None:
+    """If-None-Match with another ETag gets the event."""
+    event = an_event()
+    post(api, event)
+    assert get(api, event["id"], if_none_match=if_none_match).status == 200
+
+
+NO_EVENTS = ["unknown-1", "-a", "x" * 129, "a%20b", "%00", "%", "%zz", "%FF", "..%2F", "a%2Fb", "%C3%A9", "~", "a,b"]
+
+
+@pytest.mark.parametrize("event_id", NO_EVENTS)
+def test_unknown_and_malformed_ids_get_the_same_404(api: Api, event_id: str) -> None:
+    """Nothing tells an unknown id from one that cannot be."""
+    unknown = get(api, f"unknown-{uuid.uuid4()}")
+    answer = get(api, event_id)
+    assert_problem(answer, 404, "event-not-found")
+    assert {**answer.json, "request_id": ""} == {**unknown.json, "request_id": ""}
+
+
+def test_head_of_an_unknown_id_gets_404_without_a_body(api: Api) -> None:
+    """HEAD tells that nothing is there."""
+    answer = get(api, f"unknown-{uuid.uuid4()}", "HEAD")
+    assert (answer.status, answer.body) == (404, b"")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_reader_sees_its_own_write(server: Api) -> None:
+    """An event is there as soon as its post is answered, and a miss before does not hide it."""
+    for _ in range(20):
+        event = an_event()
+        assert get(server, event["id"]).status == 404
+        assert post(server, event).status == 201
+        assert get(server, event["id"]).status == 200
+
+
+# Errors
+
+
+@pytest.mark.parametrize("path", ["/", "/event", "/events/a/b", "/Events", "/favicon.ico"])
+def test_unknown_path_gets_404(api: Api, path: str) -> None:
+    """A path without a route is a problem too."""
+    assert_problem(api.request("GET", path), 404, "path-not-found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [(method, "/events", {"POST"}) for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS")]
+    + [(method, "/events/a", {"GET", "HEAD"}) for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS")],
+)
+def test_other_method_gets_405_with_allow(api: Api, method: str, path: str, allow: set[str]) -> None:
+    """Events are written once and never changed: any other method is refused, and the right ones named."""
+    answer = api.request(method, path, b"" if method in ("POST", "PUT", "PATCH") else None, JSON)
+    assert_problem(answer, 405, "method-not-allowed")
+    assert set(re.split(r"\s*,\s*", answer.headers["allow"])) == allow
+
+
+def test_error_does_not_echo_the_payload(api: Api) -> None:
+    """What a payload says is in no error."""
+    answer = post(api, b'{"type":"no type","payload":{"card":"4111111111111111","x":NaN}}')
+    assert pointers(answer) == ["/payload/x", "/type"]
+    assert b"4111" not in answer.body
+
+
+def test_each_request_has_an_id_of_its_own(api: Api) -> None:
+    """The request_id of a problem names one request."""
+    ids = {get(api, "-").json["request_id"] for _ in range(3)}
+    assert len(ids) == 3
+
+
+def test_events_are_stored_in_the_order_of_their_created_at(api: Api) -> None:
+    """created_at is when the event was stored: it does not go back from one post to the next."""
+    moments = [post(api, an_event()).json["created_at"] for _ in range(5)]
+    assert moments == sorted(moments)
+    assert datetime.fromisoformat(moments[-1]) - datetime.fromisoformat(moments[0]) < timedelta(minutes=1)

@@ -1,0 +1,209 @@
+"""What an event is: the laws of its JSON and its digest."""
+
+import hashlib
+import json
+import time
+import uuid
+from typing import Any
+
+import pytest
+from bodies import LOSSLESS, NOT_OBJECTS, UNKEPT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.event import MAX_BODY_BYTES, MAX_DEPTH, Content, is_id, new_id, parse
+from chalicelib.problem import BodyTooLarge, InvalidEvent, Problem
+
+# A JSON value as a tree in which a number is its text.
+Number = type("Number", (str,), {})
+NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,4})?", fullmatch=True).map(Number)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+TREES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+OBJECTS = st.dictionaries(TEXTS, TREES, max_size=4)
+SPACES = st.text(" \t\r\n", max_size=2)
+
+
+@st.composite
+def spellings(draw: st.DrawFn, tree: Any) -> str:
+    """Draw one of the JSON texts of a tree: any white space, any key order, any escapes."""
+    space = draw(SPACES)
+    if isinstance(tree, Number):
+        return f"{space}{tree}{space}"
+    if isinstance(tree, dict):
+        names = draw(st.permutations(list(tree)))
+        members = [f"{draw(spellings(name))}:{draw(spellings(tree[name]))}" for name in names]
+        return f"{space}{{{space}{','.join(members)}}}{space}"
+    if isinstance(tree, list):
+        return f"{space}[{space}{','.join([draw(spellings(item)) for item in tree])}]{space}"
+    return f"{space}{json.dumps(tree, ensure_ascii=draw(st.booleans()))}{space}"
+
+
+def tree_of(text: bytes | str) -> Any:
+    """Return the tree of a JSON text, by Python's own parser."""
+    return json.loads(text, parse_float=Number, parse_int=Number)
+
+
+def content_of(payload: str, **members: str) -> Content:
+    """Return the content of an event with a payload of this JSON text."""
+    fields = {"id": '"a"', "type": '"t"', **members, "payload": payload}
+    return parse(("{" + ",".join(f'"{name}":{text}' for name, text in fields.items()) + "}").encode())
+
+
+@given(st.data(), OBJECTS)
+def test_any_object_round_trips_with_its_value(data: st.DataObject, tree: dict[str, Any]) -> None:
+    """Any JSON object, in any spelling, is kept with its value."""
+    assert tree_of(bytes(content_of(data.draw(spellings(tree))).payload)) == tree
+
+
+@given(st.data(), OBJECTS)
+def test_digest_ignores_spelling(data: st.DataObject, tree: dict[str, Any]) -> None:
+    """White space, key order and escapes do not count."""
+    assert content_of(data.draw(spellings(tree))).digest == content_of(data.draw(spellings(tree))).digest
+
+
+@given(st.data(), OBJECTS, OBJECTS)
+def test_digest_ignores_nothing_else(data: st.DataObject, one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Two digests are the same only if the values are, to the last digit."""
+    same = content_of(data.draw(spellings(one))).digest == content_of(data.draw(spellings(other))).digest
+    assert same == (one == other)
+
+
+@given(OBJECTS, st.data())
+def test_digest_sees_any_one_change(tree: dict[str, Any], data: st.DataObject) -> None:
+    """One more member, anywhere, is other content."""
+    text = json.dumps(tree)
+    holders = [index for index, character in enumerate(text) if character == "{"]
+    index = data.draw(st.sampled_from(holders))
+    changed = text[: index + 1] + '"\\uffff added":0' + ("" if text[index + 1] == "}" else ",") + text[index + 1 :]
+    try:
+        tree_of(changed)
+    except ValueError:
+        return  # the bracket stood in a string
+    assert content_of(changed).digest != content_of(text).digest
+
+
+def test_digest_covers_each_thing_the_caller_sent() -> None:
+    """Id, type, payload and occurred_at are content, and none can pass for another."""
+    moment = '"2026-01-31T09:30:00Z"'
+    contents = [
+        content_of("{}"),
+        content_of("{}", id='"b"'),
+        content_of("{}", type='"u"'),
+        content_of('{"a":1}'),
+        content_of("{}", occurred_at=moment),
+        content_of('{"occurred_at":%s}' % moment),
+    ]
+    assert len({content.digest for content in contents}) == len(contents)
+
+
+def test_digest_is_the_documented_one() -> None:
+    """Callers may compute the digest: SHA-256 of what they sent, keys sorted, no white space, UTF-8."""
+    content = content_of('{"z": 1.0, "a": "é"}', occurred_at='"2026-01-31T09:30:00Z"')
+    canonical = '{"id":"a","occurred_at":"2026-01-31T09:30:00Z","payload":{"a":"é","z":1.0},"type":"t"}'
+    assert content.digest == hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def answers_in_time(body: bytes) -> None:
+    """Parse a body, which may be refused, and fail if that takes long or ends in another error."""
+    start = time.monotonic()
+    try:
+        parse(body)
+    except (InvalidEvent, BodyTooLarge) as exc:
+        assert json.dumps(exc.body("r"))
+    assert time.monotonic() - start < 2
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_answered(body: bytes) -> None:
+    """Any bytes at all are an event or a documented refusal."""
+    answers_in_time(body)
+
+
+@given(st.lists(st.sampled_from([b'"', b"\\", b"{", b"}", b"[", b"]", b":", b",", b"NaN", b"1", b"\\ud800", b"\xff",
+                                 b'"payload"', b'"type"', b'"t"', b'"a"', b"null", b" "]), max_size=40))  # fmt: skip
+def test_any_run_of_json_tokens_is_answered(tokens: list[bytes]) -> None:
+    """What is nearly JSON is answered as well."""
+    answers_in_time(b"".join(tokens))
+    answers_in_time(b'{"type":"t","payload":{"a":' + b"".join(tokens) + b"}}")
+
+
+HARD = {
+    "brackets": b"[" * MAX_BODY_BYTES,
+    "braces": b'{"a":' * (MAX_BODY_BYTES // 5),
+    "nested payload": b'{"type":"t","payload":' + b'{"a":' * 900 + b"1" + b"}" * 900 + b"}",
+    "quotes": b'"\\"' * (MAX_BODY_BYTES // 3),
+    "a long number": b'{"type":"t","payload":{"n":' + b"9" * 200_000 + b"}}",
+    "a long exponent": b'{"type":"t","payload":{"n":1e' + b"9" * 200_000 + b"}}",
+    "many members": b'{"type":"t","payload":{' + b",".join(b'"%d":0' % n for n in range(20_000)) + b"}}",
+    "a late duplicate": b'{"type":"t","payload":{' + b",".join(b'"%d":0' % n for n in range(20_000)) + b',"0":0}}',
+    "many duplicates": b'{"type":"t","payload":{"a":[' + b",".join([b'{"a":0,"a":0}'] * 15_000) + b"]}}",
+    "many constants": b'{"type":"t","payload":{"a":[' + b",".join([b"NaN"] * 60_000) + b"]}}",
+    "many unknown fields": b"{" + b",".join(b'"%d":0' % n for n in range(20_000)) + b"}",
+    "a long key above many": b'{"type":"t","payload":{"%s":[%s,NaN]}}' % (b"k" * 90_000, b",".join([b"0"] * 80_000)),
+}
+
+
+@pytest.mark.parametrize("body", HARD.values(), ids=HARD.keys())
+def test_hard_bodies_are_answered_in_time(body: bytes) -> None:
+    """No body under the limit costs more than its size."""
+    assert len(body) <= MAX_BODY_BYTES
+    answers_in_time(body)
+
+
+@pytest.mark.parametrize("text", LOSSLESS)
+def test_stored_text_has_the_value_that_was_sent(text: str) -> None:
+    """The payload is kept as JSON text of the same value, no longer than it came."""
+    payload = bytes(content_of(text).payload)
+    assert tree_of(payload) == tree_of(text)
+    assert len(payload) <= len(text.encode())
+
+
+@pytest.mark.parametrize("payload", [text for text, _ in UNKEPT])
+def test_unkept_values_are_refused(payload: str) -> None:
+    """What JSON cannot promise to carry is refused with its place."""
+    with pytest.raises(InvalidEvent) as refused:
+        content_of(payload)
+    assert [fault["pointer"].startswith("/payload/") for fault in refused.value.members["errors"]] == [True]
+
+
+@pytest.mark.parametrize("body", NOT_OBJECTS)
+def test_fault_of_the_whole_says_what_is_wrong(body: bytes) -> None:
+    """A body that is no JSON object is refused with a sentence that does not repeat it."""
+    with pytest.raises(InvalidEvent) as refused:
+        parse(body)
+    (fault,) = refused.value.members["errors"]
+    assert fault["pointer"] == "" and 10 < len(fault["detail"]) < 120
+
+
+def test_depth_counts_levels_and_not_brackets() -> None:
+    """A wide payload is not a deep one."""
+    wide = "[" + ",".join(["[[]]"] * MAX_DEPTH) + "]"
+    assert bytes(content_of('{"a":%s}' % wide).payload).decode() == '{"a":%s}' % wide
+
+
+def test_new_ids_are_uuid7_and_sort_by_time() -> None:
+    """An id holds the milliseconds since 1970 in its first 48 bits, then a fraction, and its version."""
+    before = time.time_ns()
+    ids = []
+    for _ in range(200):
+        ids.append(new_id())
+        time.sleep(0.00001)
+    assert ids == sorted(ids)
+    assert len(set(ids)) == len(ids)
+    first = uuid.UUID(ids[0])
+    assert (first.version, first.variant) == (7, uuid.RFC_4122)
+    assert 0 <= (first.int >> 80) - before // 1_000_000 < 1000
+    assert all(is_id(event_id) for event_id in ids)
+
+
+def test_every_problem_is_documented_by_its_class() -> None:
+    """Each problem has a status, a type and a title of its own, and its docstring says when it is raised."""
+    kinds = Problem.__subclasses__()
+    assert len({kind.type for kind in kinds}) == len(kinds)
+    for kind in kinds:
+        assert 400 <= kind.status < 600 and kind.title
+        assert (kind.__doc__ or "").startswith("Raised when ")

@@ -1,0 +1,45 @@
+"""The README says what is so."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from processes import ROOT, LocalProcess
+
+from chalicelib.problem import Problem
+
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
+def test_curl_lines_give_the_documented_answers(tmp_path: Path) -> None:
+    """Each curl line, pasted as it stands and in its order, gets the status that the text names; twice the first."""
+    commands = re.findall(r"^curl (?:.*\\\n)*.*$", "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)), re.M)
+    assert [command.partition("http")[0] for command in commands] == ["curl -i "] * 3
+    with LocalProcess(tmp_path / "data") as running:
+        answers = [
+            subprocess.check_output(command.replace("http://127.0.0.1:8000", running.url), shell=True, text=True)
+            for command in [commands[0], *commands]
+        ]
+    assert [answer.split()[1] for answer in answers] == ["201", "200", "200", "404"]
+    documented = re.search(r"```\nHTTP/1.1 201.*?\n\n(.*?)\n```", README, re.DOTALL)
+    assert documented is not None
+    created_at = r'"created_at":"[^"]*"'
+    assert re.sub(created_at, "", answers[0].splitlines()[-1]) == re.sub(created_at, "", documented[1])
+    etag = re.search(r"ETag: .*", documented[0])
+    assert etag is not None and etag[0] in answers[0]
+    assert "Idempotent-Replayed: true" in answers[1]
+
+
+def test_problem_types_are_all_documented() -> None:
+    """The table of errors has each type with its status, and no other."""
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \|", README, re.M)
+    assert sorted(rows) == sorted((kind.type, str(kind.status)) for kind in Problem.__subclasses__())
+
+
+def test_make_targets_are_there() -> None:
+    """Each make command that is named exists."""
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"\bmake ([a-z][a-z-]*)", re.sub(r"```\n.*?```", "", README))) <= targets

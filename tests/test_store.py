@@ -1,0 +1,144 @@
+"""The store against moto: write once, read, and nothing else."""
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from local import TABLE
+from moto import mock_aws
+
+from chalicelib.event import Content, parse
+from chalicelib.problem import EventNotFound, StoreUnavailable
+from chalicelib.store import SECONDS_A_DAY, EventStore, create_client
+
+
+@pytest.fixture(name="calls")
+def _calls() -> list[tuple[str, dict[str, Any]]]:
+    """The DynamoDB calls made, with their parameters."""
+    return []
+
+
+@pytest.fixture(name="client")
+def _client(calls: list[tuple[str, dict[str, Any]]]) -> Iterator[BaseClient]:
+    """A client of an AWS that has the table."""
+    with mock_aws():
+        client = create_client()
+        client.create_table(**TABLE)
+        client.meta.events.register(
+            "provide-client-params.dynamodb", lambda params, model, **_: calls.append((model.name, params))
+        )
+        yield client
+
+
+def content(payload: str = '{"n":1}', event_id: str = "a") -> Content:
+    """Return an event's content."""
+    return parse(b'{"id":"%s","type":"t","payload":%s}' % (event_id.encode(), payload.encode()))
+
+
+def test_written_event_is_read(client: BaseClient) -> None:
+    """What write returns, read returns."""
+    store = EventStore(client, "events", 0)
+    stored, written = store.write(content())
+    assert written
+    assert store.read("a") == stored
+    assert bytes(stored.event.payload) == b'{"n":1}'
+
+
+def test_write_costs_one_call(client: BaseClient, calls: list[Any]) -> None:
+    """A write, a replay and a conflict are one conditional PutItem each, and no read."""
+    store = EventStore(client, "events", 0)
+    first, _ = store.write(content())
+    again, written = store.write(content())
+    other, other_written = store.write(content('{"n":2}'))
+    assert (again, written, other, other_written) == (first, False, first, False)
+    assert [name for name, _ in calls] == ["PutItem"] * 3
+    assert all(params["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD" for _, params in calls)
+
+
+def test_hit_costs_one_eventually_consistent_read(client: BaseClient, calls: list[Any]) -> None:
+    """A hit is read once, the cheap way."""
+    store = EventStore(client, "events", 0)
+    store.write(content())
+    calls.clear()
+    store.read("a")
+    assert [(name, params["ConsistentRead"]) for name, params in calls] == [("GetItem", False)]
+
+
+def test_miss_is_read_again_consistently(client: BaseClient, calls: list[Any]) -> None:
+    """Only a miss is read again, consistently, so that a reader sees its own writes."""
+    with pytest.raises(EventNotFound):
+        EventStore(client, "events", 0).read("a")
+    assert [(name, params["ConsistentRead"]) for name, params in calls] == [("GetItem", False), ("GetItem", True)]
+
+
+def test_item_has_attributes_of_their_own(client: BaseClient) -> None:
+    """Type, times and digest are attributes; the payload is JSON text."""
+    body = b'{"id":"a","type":"t","payload":{"n": 1.0},"occurred_at":"2026-01-31T09:30:00Z"}'
+    stored, _ = EventStore(client, "events", 0).write(parse(body))
+    item = client.get_item(TableName="events", Key={"id": {"S": "a"}})["Item"]
+    assert re.fullmatch(r"[0-9a-f]{32}", item.pop("write_id")["S"])
+    assert item == {
+        "id": {"S": "a"},
+        "type": {"S": "t"},
+        "occurred_at": {"S": "2026-01-31T09:30:00Z"},
+        "created_at": {"S": stored.event.created_at},
+        "payload": {"S": '{"n":1.0}'},
+        "digest": {"S": stored.digest},
+    }
+
+
+def test_retention_sets_when_an_event_ends(client: BaseClient) -> None:
+    """With a retention, an event carries the second at which it ends."""
+    stored, _ = EventStore(client, "events", 2).write(content())
+    assert stored.expires_at is not None
+    assert abs(stored.expires_at - time.time() - 2 * SECONDS_A_DAY) < 5
+
+
+def expire(client: BaseClient, event_id: str) -> None:
+    """Let an event's retention end now, as time would; DynamoDB has not removed it yet."""
+    client.update_item(
+        TableName="events",
+        Key={"id": {"S": event_id}},
+        UpdateExpression="SET expires_at = :now",
+        ExpressionAttributeValues={":now": {"N": str(int(time.time()))}},
+    )
+
+
+def test_expired_event_is_gone_before_dynamodb_removes_it(client: BaseClient) -> None:
+    """An event whose retention has ended is not there."""
+    store = EventStore(client, "events", 1)
+    store.write(content())
+    expire(client, "a")
+    with pytest.raises(EventNotFound):
+        store.read("a")
+
+
+def test_id_of_an_expired_event_is_free(client: BaseClient) -> None:
+    """An id can be used again once its event has ended."""
+    store = EventStore(client, "events", 1)
+    store.write(content())
+    expire(client, "a")
+    stored, written = store.write(content('{"n":2}'))
+    assert written
+    assert store.read("a") == stored
+
+
+def test_what_a_retry_cannot_mend_is_given_up_at_once(client: BaseClient, calls: list[Any]) -> None:
+    """A missing table is not asked for twice."""
+    store = EventStore(client, "another-table", 0)
+    for call in (lambda: store.write(content()), lambda: store.read("a")):
+        calls.clear()
+        with pytest.raises(StoreUnavailable):
+            call()
+        assert len(calls) == 1
+
+
+def test_no_credentials_are_given_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of our own side is the store's absence to a caller, and never a 500."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(StoreUnavailable):
+        EventStore(create_client(), "events", 0).read("a")
