@@ -305,6 +305,15 @@ def gateway_response(answer: problem.Problem) -> Json:
     }
 
 
+def require_tls_1_2(swagger: Json) -> None:
+    """A regional API takes TLS 1.0 unless it names a policy, for which the provider has no argument before 6.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-security-policies-list.html
+    """
+    add(swagger, "x-amazon-apigateway-security-policy", to="SecurityPolicy_TLS13_1_2_2021_06")
+    add(swagger, "x-amazon-apigateway-endpoint-access-mode", to="STRICT")
+
+
 def drop_binary_media_types_of_swagger(swagger: Json) -> None:
     """As in the Terraform, which would win over this list."""
     take(swagger, "x-amazon-apigateway-binary-media-types", was=[])
@@ -322,6 +331,7 @@ SWAGGER_STEPS: tuple[Step, ...] = (
     pass_other_methods_on,
     validate_posted_events,
     answer_with_problems,
+    require_tls_1_2,
     drop_binary_media_types_of_swagger,
     require_only_the_alias_as_reference,
 )

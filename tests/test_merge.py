@@ -173,6 +173,7 @@ SWAGGER_CHANGES = [
     Change("validate_posted_events", (*POST, "consumes"), ["a/b"], 'consumes to be [], but it is ["a/b"]'),
     Change("validate_posted_events", ("definitions", "PostedEvent"), {}, "expected no definitions.PostedEvent"),
     Change("answer_with_problems", ("x-amazon-apigateway-gateway-responses",), {}, "expected no x-amazon-apigateway-g"),
+    Change("require_tls_1_2", ("x-amazon-apigateway-security-policy",), "TLS_1_0", 'writes it now: "TLS_1_0"'),
     Change("drop_binary_media_types_of_swagger", ("x-amazon-apigateway-binary-media-types",), ["a/b"], "to be [], but"),
     Change("require_only_the_alias_as_reference", ("info", "title"), "${var.title}", "but there is ${var.title}"),
     Change("require_only_the_alias_as_reference", ("info", "title"), "%{ if a }", "but there is %{ if a }"),
@@ -253,6 +254,14 @@ def test_another_method_is_answered_by_the_function(method: str, resource: str, 
     assert (answer["statusCode"], sorted(answer["headers"]["Allow"].split(", "))) == (405, allowed.split(", "))
     assert answer["headers"]["Content-Type"] == "application/problem+json"
     assert json.loads(answer["body"])["type"] == "urn:event-api:problem:method-not-allowed"
+
+
+def test_callers_need_tls_1_2(swagger: Json) -> None:
+    """The API itself refuses TLS 1.0 and 1.1, by a policy that API Gateway knows."""
+    policy = swagger["x-amazon-apigateway-security-policy"]
+    apigateway = botocore.session.get_session().get_service_model("apigateway")
+    assert policy in apigateway.shape_for("SecurityPolicy").enum and "_TLS13_1_2_" in policy
+    assert swagger["x-amazon-apigateway-endpoint-access-mode"] == "STRICT"
 
 
 def test_posted_events_are_validated_whatever_their_media_type(swagger: Json) -> None:
