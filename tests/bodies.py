@@ -1,5 +1,10 @@
 """Bodies that the API takes and refuses, one table for all who check it: the handler's tests and the gateway's."""
 
+import json
+from typing import Any, NamedTuple
+
+from chalicelib.event import MAX_BODY_BYTES
+
 IDS = ["a", "7", "order-1001", "A.b_c~d:e-f", "x" * 128, "01a20530-5ba6-7851-9958-e2cdec0ad88e"]
 NOT_IDS = ["", "-a", ".a", "x" * 129, "a b", "a/b", "a\n", "é", "a%20b", 5, None, True, ["a"], {"a": 1}]
 
@@ -110,4 +115,59 @@ NOT_OBJECTS = [
     '{"type":"a","payload":{}}'.encode("utf-16"),
     b"[" * 100_000,
     b'{"a":' * 50_000,
+]
+
+
+class Bad(NamedTuple):
+    """A body that is refused with 400: where its fault is, and whether the gateway's model refuses it too."""
+
+    body: bytes
+    pointer: str
+    by_gateway: bool
+
+
+def posted(**fields: Any) -> bytes:
+    """Return a body as a caller sends it."""
+    return json.dumps({"type": "test_event", "payload": {}, **fields}).encode()
+
+
+def with_payload(text: str) -> bytes:
+    """Return a body with a payload as it is written."""
+    return f'{{"type": "test_event", "payload": {text}}}'.encode()
+
+
+# What a pattern cannot say of a moment.
+BEYOND_A_PATTERN = [
+    "2026-02-30T00:00:00Z",
+    "2025-02-29T00:00:00Z",
+    "2026-13-01T00:00:00Z",
+    "2026-01-31T09:30:60Z",
+    "0000-01-01T00:00:00Z",
+]
+
+# Whole bodies, for what checks them before the handler does.
+GOOD = [
+    posted(),
+    posted(id="order-1001", occurred_at="2026-01-31T09:30:00Z"),
+    b' \t\r\n{"payload": {}, "\\u0074ype": "\\u0061"}\n',
+    *[posted(id=event_id) for event_id in IDS],
+    *[posted(type=event_type) for event_type in TYPES],
+    *[posted(occurred_at=moment) for moment in MOMENTS],
+    *[with_payload(text) for text in LOSSLESS],
+    with_payload('{"a":[' + "1" * 5000 + ",0." + "1" * 5000 + ",1e99999999999]}"),
+    with_payload('{"": "\u007f \ufffd \u2028 \uffff \U0010ffff"}'),
+    posted(payload={"fill": "x" * (MAX_BODY_BYTES - len(posted(payload={"fill": ""})))}),
+]
+BAD = [
+    *[Bad(body, "", True) for body in NOT_OBJECTS],
+    Bad(b"{}", "/type", True),
+    Bad(b'{"payload": {}}', "/type", True),
+    Bad(b'{"type": "a"}', "/payload", True),
+    Bad(b'{"type": "a", "type": "a", "payload": {}}', "/type", False),
+    *[Bad(posted(**{name: "a"}), f"/{name}", True) for name in ("occured_at", "created_at", "Id")],
+    *[Bad(posted(id=event_id), "/id", True) for event_id in NOT_IDS],
+    *[Bad(posted(type=event_type), "/type", True) for event_type in NOT_TYPES],
+    *[Bad(posted(payload=payload), "/payload", True) for payload in NOT_PAYLOADS],
+    *[Bad(posted(occurred_at=moment), "/occurred_at", moment not in BEYOND_A_PATTERN) for moment in NOT_MOMENTS],
+    *[Bad(with_payload(text), pointer, False) for text, pointer in UNKEPT],
 ]

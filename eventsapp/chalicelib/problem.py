@@ -49,6 +49,33 @@ class InvalidEvent(Problem):
         super().__init__(f"`errors` names {named}.", errors=shown)
 
 
+class BadRequest(Problem):
+    """Raised when the gateway cannot take a request, whatever its body; only the gateway answers it."""
+
+    status, type, title = 400, "bad-request", "The request is not valid"
+
+    def __init__(self) -> None:
+        super().__init__("The request is not one that this API takes: see its documentation.")
+
+
+class Unauthorized(Problem):
+    """Raised when the gateway does not know the caller; only the gateway answers it."""
+
+    status, type, title = 401, "unauthorized", "The caller is not known"
+
+    def __init__(self) -> None:
+        super().__init__("Say who calls, in the Authorization header.", {"WWW-Authenticate": "Bearer"})
+
+
+class Forbidden(Problem):
+    """Raised when the caller may not do this; only the gateway answers it."""
+
+    status, type, title = 403, "forbidden", "This is not allowed"
+
+    def __init__(self) -> None:
+        super().__init__("The caller may not do this, or a rule of the firewall refuses the request.")
+
+
 class PathNotFound(Problem):
     """Raised when no route has the path."""
 
@@ -118,6 +145,16 @@ class UnsupportedMediaType(Problem):
         super().__init__(detail, {"Accept-Post": "application/json", "Accept-Encoding": "identity"})
 
 
+class TooManyRequests(Problem):
+    """Raised when a rate or a quota is used up; only the gateway answers it."""
+
+    status, type, title = 429, "too-many-requests", "Too many requests"
+
+    def __init__(self, retry_after: int) -> None:
+        """`retry_after` in seconds."""
+        super().__init__("Send fewer; this one may be sent again later.", {"Retry-After": str(retry_after)})
+
+
 class InternalError(Problem):
     """Raised when the service itself is at fault; says nothing of the inside."""
 
@@ -138,3 +175,12 @@ class StoreUnavailable(Problem):
             "Send the same request again. What was posted may or may not be stored; under its id it is stored once.",
             {"Retry-After": str(self.RETRY_AFTER)},
         )
+
+
+class ServiceTimeout(Problem):
+    """Raised when the function does not answer in time; only the gateway answers it."""
+
+    status, type, title = 504, "service-timeout", "The service does not answer"
+
+    def __init__(self) -> None:
+        super().__init__("The event may or may not be stored: send the same request again, with the same id.")
