@@ -1,5 +1,4 @@
-# No TLS version stands here: the provider learned an API's security policy after 5.100, so only the API's own
-# description can name one. The access log tells what callers use.
+# The oldest TLS that callers may use stands in the API's own description: the provider knows no such setting in 5.100.
 resource "aws_api_gateway_stage" "this" {
   # checkov:skip=CKV_AWS_120:The store is one cheap read away; a cache would cost more than it saves.
   # checkov:skip=CKV2_AWS_4:The execution log can quote a body that fails its model; the access log has what is needed.

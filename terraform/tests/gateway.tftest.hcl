@@ -18,8 +18,10 @@ run "a_published_version_and_an_alias_stand_between_gateway_and_function" {
   }
 
   assert {
-    condition     = aws_lambda_permission.rest_api_invoke.qualifier == "live"
-    error_message = "The gateway may call the alias."
+    condition = alltrue([
+      for permission in values(aws_lambda_permission.rest_api_invoke) : permission.qualifier == "live"
+    ]) && length(aws_lambda_permission.rest_api_invoke) > 0
+    error_message = "The gateway may call the alias, and no other version."
   }
 
   assert {

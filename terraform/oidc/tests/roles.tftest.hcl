@@ -19,7 +19,7 @@ variables {
 }
 
 # What it plans is also what tests/test_terraform.py tries the policies on.
-run "a_role_is_bounded_by_the_one_policy_it_has" {
+run "each_role_has_the_policy_of_its_stage" {
   command = plan
 
   assert {
@@ -42,38 +42,6 @@ run "a_role_is_bounded_by_the_one_policy_it_has" {
   }
 }
 
-run "roles_and_policies_are_wired" {
-  override_resource {
-    target          = aws_iam_policy.plan
-    override_during = plan
-    values          = { arn = "arn:aws:iam::123456789012:policy/event-api-plan" }
-  }
-
-  override_resource {
-    target          = aws_iam_policy.deploy
-    override_during = plan
-    values          = { arn = "arn:aws:iam::123456789012:policy/event-api-deploy" }
-  }
-
-  command = plan
-
-  assert {
-    condition = alltrue([for stage, role in aws_iam_role.deploy : (
-      role.permissions_boundary == "arn:aws:iam::123456789012:policy/event-api-deploy"
-      && aws_iam_role_policy_attachment.deploy[stage].policy_arn == role.permissions_boundary
-    )])
-    error_message = "A deploy role's boundary is its own policy."
-  }
-
-  assert {
-    condition = (
-      aws_iam_role.plan.permissions_boundary == "arn:aws:iam::123456789012:policy/event-api-plan"
-      && aws_iam_role_policy_attachment.plan.policy_arn == aws_iam_role.plan.permissions_boundary
-    )
-    error_message = "The plan role's boundary is its own policy."
-  }
-}
-
 run "the_state_is_versioned_encrypted_private_and_read_over_tls_alone" {
   command = plan
 
@@ -88,8 +56,10 @@ run "the_state_is_versioned_encrypted_private_and_read_over_tls_alone" {
   }
 
   assert {
-    condition = one(one(one(aws_s3_bucket_server_side_encryption_configuration.state.rule)
-    [*]).apply_server_side_encryption_by_default).sse_algorithm == "AES256"
+    condition = [
+      for rule in aws_s3_bucket_server_side_encryption_configuration.state.rule :
+      one(rule.apply_server_side_encryption_by_default).sse_algorithm
+    ] == ["AES256"]
     error_message = "The state is encrypted."
   }
 
@@ -119,7 +89,8 @@ run "api_gateway_may_log" {
 
   assert {
     condition = (
-      jsondecode(aws_iam_role.gateway_log.assume_role_policy).Statement[0].Principal.Service == "apigateway.amazonaws.com"
+      one(jsondecode(aws_iam_role.gateway_log.assume_role_policy).Statement).Principal.Service
+      == "apigateway.amazonaws.com"
       && aws_iam_role_policy_attachment.gateway_log.role == aws_iam_role.gateway_log.name
       && endswith(aws_iam_role_policy_attachment.gateway_log.policy_arn, "/AmazonAPIGatewayPushToCloudWatchLogs")
     )
