@@ -1,0 +1,60 @@
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/made" }
+  }
+}
+
+override_resource {
+  target = aws_iam_policy.deploy
+  values = { arn = "arn:aws:iam::123456789012:policy/of-a-deploy-role" }
+}
+
+override_resource {
+  target = aws_iam_policy.plan
+  values = { arn = "arn:aws:iam::123456789012:policy/of-the-plan-role" }
+}
+
+override_resource {
+  target = aws_iam_policy.function_boundary
+  values = { arn = "arn:aws:iam::123456789012:policy/of-functions" }
+}
+
+variables {
+  github_owner = "octo-org"
+  github_repo  = "events"
+}
+
+run "a_role_is_bounded_by_the_one_policy_it_has" {
+  assert {
+    condition = alltrue([for stage, role in aws_iam_role.deploy : (
+      role.permissions_boundary == "arn:aws:iam::123456789012:policy/of-a-deploy-role"
+      && aws_iam_role_policy_attachment.deploy[stage].policy_arn == role.permissions_boundary
+    )])
+    error_message = "A deploy role's boundary is its own policy."
+  }
+
+  assert {
+    condition = (
+      aws_iam_role.plan.permissions_boundary == "arn:aws:iam::123456789012:policy/of-the-plan-role"
+      && aws_iam_role_policy_attachment.plan.policy_arn == aws_iam_role.plan.permissions_boundary
+    )
+    error_message = "The plan role's boundary is its own policy."
+  }
+
+  assert {
+    condition     = aws_api_gateway_account.this.cloudwatch_role_arn == aws_iam_role.gateway_log.arn
+    error_message = "The account's log role is the one made for it."
+  }
+}
