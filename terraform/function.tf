@@ -1,0 +1,11 @@
+# The gateway calls this alias, never the function itself: a deployment publishes a version and moves the alias to it,
+# and a rollback moves it back.
+resource "aws_lambda_alias" "live" {
+  name             = "live"
+  description      = "The version that the gateway calls."
+  function_name    = aws_lambda_function.api_handler.function_name
+  function_version = aws_lambda_function.api_handler.version
+
+  # No call comes before the function may answer it and log it.
+  depends_on = [aws_iam_role_policy.api_handler]
+}

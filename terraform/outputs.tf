@@ -1,0 +1,9 @@
+output "api_url" {
+  description = "URL that the API's paths follow: <api_url>/events."
+  value       = aws_api_gateway_stage.this.invoke_url
+}
+
+output "table_name" {
+  description = "Name of the DynamoDB table of events."
+  value       = aws_dynamodb_table.events.name
+}

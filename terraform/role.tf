@@ -1,0 +1,50 @@
+resource "aws_iam_role" "api_handler" {
+  name               = "event-api-${var.stage}-api_handler"
+  description        = "What the Event API's function may do."
+  assume_role_policy = data.aws_iam_policy_document.lambda_trust.json
+
+  # Made by oidc/. The deploy role can make this role only with it.
+  permissions_boundary = join(":", [
+    "arn", data.aws_partition.this.partition, "iam", "", data.aws_caller_identity.this.account_id,
+    "policy/event-api-function-boundary-${var.stage}",
+  ])
+}
+
+data "aws_iam_policy_document" "lambda_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["lambda.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "api_handler" {
+  name   = "api_handler"
+  role   = aws_iam_role.api_handler.name
+  policy = data.aws_iam_policy_document.api_handler.json
+}
+
+data "aws_iam_policy_document" "api_handler" {
+  # checkov:skip=CKV_AWS_111:X-Ray's two actions know no resource; all others name theirs.
+  # checkov:skip=CKV_AWS_356:X-Ray's two actions know no resource; all others name theirs.
+  statement {
+    sid       = "Events"
+    actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
+    resources = [aws_dynamodb_table.events.arn]
+  }
+
+  statement {
+    sid       = "Log"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.api_handler.arn}:log-stream:*"]
+  }
+
+  statement {
+    sid       = "Trace"
+    actions   = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
+    resources = ["*"]
+  }
+}

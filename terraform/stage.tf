@@ -1,0 +1,49 @@
+# The endpoint AWS names for us takes TLS 1.2 and newer, and no setting of a REST API says so: only a domain name of
+# one's own has a security policy.
+resource "aws_api_gateway_stage" "this" {
+  # checkov:skip=CKV_AWS_120:The store is one cheap read away; a cache would cost more than it saves.
+  # checkov:skip=CKV2_AWS_4:The execution log can quote a body that fails its model; the access log has what is needed.
+  # checkov:skip=CKV2_AWS_29:PLACEHOLDER
+  # checkov:skip=CKV2_AWS_51:A client certificate proves the gateway to a backend over HTTP; ours is a function.
+  rest_api_id          = aws_api_gateway_rest_api.rest_api.id
+  deployment_id        = aws_api_gateway_deployment.rest_api.id
+  stage_name           = "api"
+  description          = "The Event API, ${var.stage}."
+  xray_tracing_enabled = true
+
+  access_log_settings {
+    destination_arn = aws_cloudwatch_log_group.access.arn
+    # Ids, status and latency. Never what a caller sent: no body, header, query string or path as it came.
+    format = jsonencode({
+      request_id          = "$context.requestId"
+      extended_request_id = "$context.extendedRequestId"
+      trace_id            = "$context.xrayTraceId"
+      time                = "$context.requestTime"
+      method              = "$context.httpMethod"
+      resource            = "$context.resourcePath"
+      status              = "$context.status"
+      error               = "$context.error.responseType"
+      response_bytes      = "$context.responseLength"
+      latency_ms          = "$context.responseLatency"
+      function_request_id = "$context.integration.requestId"
+      function_status     = "$context.integration.status"
+      function_latency_ms = "$context.integration.latency"
+    })
+  }
+}
+
+resource "aws_api_gateway_method_settings" "this" {
+  # checkov:skip=CKV_AWS_225:The store is one cheap read away; a cache would cost more than it saves.
+  # checkov:skip=CKV_AWS_308:There is no cache to encrypt.
+  rest_api_id = aws_api_gateway_rest_api.rest_api.id
+  stage_name  = aws_api_gateway_stage.this.stage_name
+  method_path = "*/*"
+
+  settings {
+    throttling_rate_limit  = var.throttle.rate
+    throttling_burst_limit = var.throttle.burst
+    metrics_enabled        = true
+    logging_level          = "OFF"
+    data_trace_enabled     = false
+  }
+}

@@ -1,0 +1,13 @@
+terraform {
+  required_version = ">= 1.10" # the first with the S3 backend's own lock file
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.100, < 7"
+    }
+  }
+
+  # The rest is in stages/<stage>.s3.tfbackend; the bucket is given at init, since its name holds the account's id.
+  backend "s3" {}
+}
