@@ -29,6 +29,8 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+FUNCTIONS = re.compile("/2015-03-31/functions/?")
+
 _serving_api: ContextVar[bool] = ContextVar("serving_api", default=False)
 
 
@@ -98,6 +100,8 @@ class Aws:
         self._correct_app()
         RestApis(service("apigateway_v1"))
         Functions(service("lambda_svc"), service("apigateway_v1"))
+        require_oidc_provider(service("sts"), service("iam"))
+        say_what_policies_ask()
 
     def _correct_app(self) -> None:
         decompress = self._app._decompress_request_body  # pylint: disable=protected-access
@@ -111,6 +115,8 @@ class Aws:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an ASGI request."""
         served = re.match(r"/_aws/execute-api/[^/]+(?=/)", scope.get("path", ""))
+        if scope["type"] != "lifespan":  # the address stands for AWS's, which policies may ask to be called by TLS alone
+            scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
         if served is None:
             await self._app.app(scope, receive, send)
             return
@@ -133,6 +139,56 @@ class Aws:
 def service(name: str) -> ModuleType:
     """Return ministack's module of a service."""
     return import_module(f"ministack.services.{name}")
+
+
+def require_oidc_provider(sts: ModuleType, iam: ModuleType) -> None:
+    """Let a web identity in only where the account has its provider, for that audience, as AWS does."""
+    # pylint: disable=protected-access
+    denied_by_trust = sts._web_identity_trust_denied
+
+    def denied(role_arn: str, params: dict[str, Any], use_json: bool) -> Answer | None:
+        provider, claims = sts._web_identity_principal(params["WebIdentityToken"][0], None, role_arn)
+        audience = next((value for name, value in claims.items() if name.endswith(":aud")), None)
+        if audience not in iam._oidc_providers.get(provider, {}).get("ClientIDList", []):
+            return sts._error(400, "InvalidIdentityToken", f"No OpenIDConnect provider {provider} for {audience}", ns="sts")
+        return denied_by_trust(role_arn, params, use_json)
+
+    sts._web_identity_trust_denied = denied
+
+
+def say_what_policies_ask() -> None:
+    """Tell the evaluation of policies of some calls what AWS tells it: the resource, a role's boundary, an API's tags."""
+    actions, tagging = import_module("ministack.core.iam_actions"), service("tagging")
+    resource_of, context_of, tags_of = actions.extract_resource_arn, actions.request_tag_context, tagging.resource_tags
+
+    def extract_resource_arn(
+        name: str, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any], *where: str
+    ) -> str:
+        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        if name == "dynamodb" and operation in ("TagResource", "UntagResource", "ListTagsOfResource"):
+            return json.loads(body)["ResourceArn"]
+        if name == "logs" and operation == "DescribeLogGroups":
+            return f"arn:aws:logs:{':'.join(where)}:log-group::log-stream:"
+        if name == "lambda" and method == "POST" and FUNCTIONS.fullmatch(path):
+            return f"arn:aws:lambda:{':'.join(where)}:function:{json.loads(body)['FunctionName']}"
+        return resource_of(name, method, path, headers, body, query, *where)
+
+    def request_tag_context(name: str, action: str, body: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
+        context = context_of(name, action, body, parameters)
+        if name == "iam" and "RoleName" in parameters:
+            role = service("iam")._roles.get(parameters["RoleName"][0], {})  # pylint: disable=protected-access
+            asked = parameters.get("PermissionsBoundary")
+            boundary = asked[0] if asked else role.get("PermissionsBoundary")
+            if boundary:
+                context["iam:PermissionsBoundary"] = boundary
+        return context
+
+    def resource_tags(arn: str) -> dict[str, str] | None:
+        api = re.match(r"arn:aws:apigateway:[^:]*::/restapis/[^/]+", arn)
+        return service("apigateway_v1")._v1_tags.get(api[0]) if api else tags_of(arn)  # pylint: disable=protected-access
+
+    actions.extract_resource_arn, actions.request_tag_context = extract_resource_arn, request_tag_context
+    tagging.resource_tags = resource_tags
 
 
 class NotEmulated(Exception):
@@ -353,7 +409,7 @@ class Functions:
         self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
     ) -> Answer:
         """Refuse to create or configure a function with a role that the caller may not pass."""
-        creates = method == "POST" and re.fullmatch(r"/2015-03-31/functions/?", path)
+        creates = method == "POST" and FUNCTIONS.fullmatch(path)
         configures = method == "PUT" and re.fullmatch(r"/2015-03-31/functions/[^/]+/configuration/?", path)
         role = json.loads(body).get("Role") if (creates or configures) and body else None
         if role:

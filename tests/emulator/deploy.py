@@ -27,7 +27,7 @@ EMULATOR = Path(__file__).resolve().parent / "aws.py"
 FOLDER = PROJECT / ".local-aws"
 STAGE = "dev"
 REGION = "ap-southeast-1"
-REPOSITORY = "example/event-api"
+OWNER, REPOSITORY = "example", "event-api"
 ISSUER, AUDIENCE = "https://token.actions.githubusercontent.com", "sts.amazonaws.com"
 ADMIN = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}  # ministack's root user
 COPIED = ("Makefile", "eventsapp", "requirements-dev.txt", "terraform")
@@ -176,7 +176,8 @@ class Stack:
     def apply_oidc(self) -> None:
         """Apply terraform/oidc as the account's administrator."""
         self.terraform("oidc", "init", "-input=false", credentials=ADMIN)
-        self.terraform("oidc", "apply", "-auto-approve", "-input=false", f"-var=repository={REPOSITORY}", credentials=ADMIN)
+        variables = (f"-var=github_owner={OWNER}", f"-var=github_repo={REPOSITORY}")
+        self.terraform("oidc", "apply", "-auto-approve", "-input=false", *variables, credentials=ADMIN)
 
     @cached_property
     def oidc_outputs(self) -> dict[str, Any]:
@@ -210,7 +211,7 @@ class Stack:
 
     def plan(self) -> str:
         """Return what Terraform would change, as the deploy role sees it; nothing when that is nothing."""
-        options = ("-input=false", "-detailed-exitcode", "-no-color", f"-var-file=stages/{STAGE}.tfvars")
+        options = ("-input=false", "-detailed-exitcode", f"-var-file=stages/{STAGE}.tfvars")
         return self.terraform("", "plan", *options, changes_code=2)
 
     def destroy(self) -> None:
@@ -218,12 +219,13 @@ class Stack:
         self.terraform("", "destroy", "-auto-approve", "-input=false", f"-var-file=stages/{STAGE}.tfvars")
 
     def remove(self) -> None:
-        """Destroy the deployment, end the emulated AWS, and remove the folder."""
-        if self.running():
-            if (self.root / ".terraform").exists():
+        """Destroy the deployment, end the emulated AWS, and remove the folder; the last two whatever happens."""
+        try:
+            if self.running() and (self.root / ".terraform").exists():
                 self.destroy()
+        finally:
             self.stop()
-        shutil.rmtree(self.folder)
+            shutil.rmtree(self.folder)
 
     def api_url(self) -> str:
         """Return the URL that serves the API here."""
@@ -252,6 +254,7 @@ class Stack:
             "NO_PROXY": "127.0.0.1",
             "no_proxy": "127.0.0.1",
             "CHECKPOINT_DISABLE": "1",
+            "TF_CLI_ARGS": "-no-color",
             "TF_IN_AUTOMATION": "1",
         }
         return self._run(["terraform", *arguments], self.root / folder, environment, changes_code)
@@ -262,13 +265,13 @@ class Stack:
             command, cwd=folder, env={**others, **environment}, capture_output=True, text=True, check=False
         )
         if ended.returncode not in (0, changes_code):
-            raise CannotDeploy(f"`{' '.join(command[:2])}` failed in {folder}:\n{ended.stdout}{ended.stderr}")
+            raise CannotDeploy(f"`{' '.join(command[:2])}` failed in {folder}:\n{ended.stderr.strip() or ended.stdout}")
         return ended.stdout if changes_code is None or ended.returncode == changes_code else ""
 
 
 def identity_token(**claims: str) -> str:
     """Return a token as GitHub gives it to a job of the stage's environment; nobody checks its signature here."""
-    subject = f"repo:{REPOSITORY}:environment:{STAGE}"
+    subject = f"repo:{OWNER}/{REPOSITORY}:environment:{STAGE}"
     whole = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "exp": int(time.time()) + 300, **claims}
     parts = [json.dumps(part).encode() for part in ({"alg": "RS256", "typ": "JWT"}, whole)]
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in [*parts, b"unsigned"])
