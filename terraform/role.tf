@@ -39,7 +39,7 @@ data "aws_iam_policy_document" "api_handler" {
   statement {
     sid       = "Log"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    resources = ["${aws_cloudwatch_log_group.api_handler.arn}:log-stream:*"]
+    resources = ["${aws_cloudwatch_log_group.api_handler.arn}:*"]
   }
 
   statement {

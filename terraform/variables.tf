@@ -49,7 +49,7 @@ variable "deletion_protection" {
 }
 
 variable "table_capacity" {
-  description = "Provisioned capacity units of the table, scaled by use; null pays per request, which suits unsteady use."
+  description = "Provisioned capacity units of the table, scaled by use; null pays per request, for unsteady use."
   type = object({
     read  = object({ min = number, max = number })
     write = object({ min = number, max = number })

@@ -1,0 +1,30 @@
+# An account has one role by which API Gateway writes logs, in each region. Without it no stage with an access log can
+# be made.
+resource "aws_api_gateway_account" "this" {
+  cloudwatch_role_arn = aws_iam_role.gateway_log.arn
+
+  depends_on = [aws_iam_role_policy_attachment.gateway_log]
+}
+
+resource "aws_iam_role" "gateway_log" {
+  name               = "event-api-gateway-log"
+  description        = "By which API Gateway writes the logs of this account's stages."
+  assume_role_policy = data.aws_iam_policy_document.gateway_trust.json
+}
+
+data "aws_iam_policy_document" "gateway_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["apigateway.amazonaws.com"]
+    }
+  }
+}
+
+# AWS's own policy: the role serves all APIs of the account, and AWS refuses one that may do less.
+resource "aws_iam_role_policy_attachment" "gateway_log" {
+  role       = aws_iam_role.gateway_log.name
+  policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+}

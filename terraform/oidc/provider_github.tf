@@ -1,0 +1,64 @@
+locals {
+  issuer   = "token.actions.githubusercontent.com"
+  audience = "sts.amazonaws.com"
+
+  # What the `sub` claim starts with: by names, and by names and numbers where the numbers are known. One repository
+  # sends one of the two; either is this repository alone.
+  # https://docs.github.com/en/actions/reference/security/oidc
+  repositories = concat(
+    ["repo:${var.github_owner}/${var.github_repo}"],
+    var.github_repo_id == null ? [] : [
+      "repo:${var.github_owner}@${var.github_owner_id}/${var.github_repo}@${var.github_repo_id}",
+    ],
+  )
+
+  # Role's key => what follows the repository in `sub`. A job of an environment has no other subject, whatever its
+  # branch: which branches may use an environment is the environment's own setting.
+  contexts = merge({ for stage in local.stages : stage => "environment:${stage}" }, { plan = "pull_request" })
+}
+
+resource "aws_iam_openid_connect_provider" "github" {
+  count = var.oidc_provider_exists ? 0 : 1
+
+  url            = "https://${local.issuer}"
+  client_id_list = [local.audience]
+}
+
+data "aws_iam_openid_connect_provider" "github" {
+  count = var.oidc_provider_exists ? 1 : 0
+
+  url = "https://${local.issuer}"
+
+  lifecycle {
+    postcondition {
+      condition     = contains(self.client_id_list, local.audience)
+      error_message = "GitHub's OIDC provider in this account refuses the audience ${local.audience}: add it there."
+    }
+  }
+}
+
+data "aws_iam_policy_document" "trust" {
+  # checkov:skip=CKV_AWS_358:checkov cannot read subjects that are computed; the tests check each one.
+  for_each = local.contexts
+
+  statement {
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+
+    principals {
+      type        = "Federated"
+      identifiers = ["${local.iam}:oidc-provider/${local.issuer}"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "${local.issuer}:aud"
+      values   = [local.audience]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "${local.issuer}:sub"
+      values   = [for repository in local.repositories : "${repository}:${each.value}"]
+    }
+  }
+}

@@ -1,0 +1,36 @@
+# What AWS would answer, where Terraform looks into it.
+mock_data "aws_caller_identity" {
+  defaults = { account_id = "123456789012" }
+}
+
+mock_data "aws_partition" {
+  defaults = { partition = "aws" }
+}
+
+mock_data "aws_iam_policy_document" {
+  defaults = { json = "{}" }
+}
+
+mock_resource "aws_iam_role" {
+  defaults = { arn = "arn:aws:iam::123456789012:role/made" }
+}
+
+mock_resource "aws_dynamodb_table" {
+  defaults = { arn = "arn:aws:dynamodb:ap-southeast-1:123456789012:table/made" }
+}
+
+mock_resource "aws_cloudwatch_log_group" {
+  defaults = { arn = "arn:aws:logs:ap-southeast-1:123456789012:log-group:made" }
+}
+
+mock_resource "aws_lambda_function" {
+  defaults = { version = "7" }
+}
+
+mock_resource "aws_lambda_alias" {
+  defaults = { invoke_arn = "arn:of:the:alias" }
+}
+
+mock_resource "aws_api_gateway_rest_api" {
+  defaults = { execution_arn = "arn:aws:execute-api:ap-southeast-1:123456789012:made" }
+}
