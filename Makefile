@@ -1,12 +1,14 @@
 # The one place that knows how each thing is done. `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test contract bench deploy-local destroy-local clean
+.PHONY: help run test contract bench package deploy-local destroy-local clean
+
 SHELL := /bin/sh
 
 venv := .venv
 python := $(venv)/bin/python
 installed := $(venv)/.installed
 PORT ?= 8000
+STAGE ?= dev
 fits := 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'
 
 help: ## list the targets
@@ -36,9 +38,22 @@ deploy-local: $(installed) ## deploy to an emulated AWS on this machine, by Terr
 
 destroy-local: $(installed) ## take the local deployment and the emulated AWS away
 	@$(python) tests/emulator/deploy.py destroy
+package: $(installed) ## build a stage's zip and its Terraform: make package STAGE=prod (dev, unless you say)
+	@$(python) -c 'import json, sys; stages = json.load(open("eventsapp/.chalice/config.json"))["stages"]; \
+	  unknown = "make package: there is no stage %s; the stages are %s." % (sys.argv[1], ", ".join(stages)); \
+	  sys.argv[1] in stages or sys.exit(unknown)' "$(STAGE)"
+	@rm -rf build/package terraform/chalice.tf.json terraform/deployment.zip
+	@# Chalice ships what lies in chalicelib, and a .pyc differs from run to run. It calls no AWS, but stops without a
+	@# region, or at a profile that is not there.
+	@find eventsapp -name __pycache__ -prune -exec rm -rf {} +
+	@env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE AWS_DEFAULT_REGION=us-east-1 PYTHONDONTWRITEBYTECODE=1 \
+	  $(venv)/bin/chalice --project-dir eventsapp package --pkg-format terraform --stage "$(STAGE)" \
+	  "$(CURDIR)/build/package" >/dev/null
+	@$(python) terraform/merge.py
 
 clean: ## remove all that the other targets made, the local events included
 	rm -rf $(venv) .local .pytest_cache .hypothesis .coverage* build
+	rm -rf eventsapp/.chalice/deployments terraform/chalice.tf.json terraform/deployment.zip
 
 $(installed): requirements-dev.txt eventsapp/requirements.txt
 	@set -e; \

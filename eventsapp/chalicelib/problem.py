@@ -50,6 +50,33 @@ class InvalidEvent(Problem):
         )
 
 
+class BadRequest(Problem):
+    """Answered by the gateway when it cannot take a request, whatever its body."""
+
+    status, type, title = 400, "bad-request", "The request is not valid"
+
+    def __init__(self) -> None:
+        super().__init__("The request is not one that this API takes: see its documentation.")
+
+
+class Unauthorized(Problem):
+    """Answered by the gateway when it does not know the caller."""
+
+    status, type, title = 401, "unauthorized", "The caller is not known"
+
+    def __init__(self) -> None:
+        super().__init__("Say who calls, in the Authorization header.", {"WWW-Authenticate": "Bearer"})
+
+
+class Forbidden(Problem):
+    """Answered by the gateway when the caller may not do this."""
+
+    status, type, title = 403, "forbidden", "This is not allowed"
+
+    def __init__(self) -> None:
+        super().__init__("The caller may not do this, or a rule of the firewall refuses the request.")
+
+
 class PathNotFound(Problem):
     """Raised when no route has the path."""
 
@@ -119,6 +146,16 @@ class UnsupportedMediaType(Problem):
         super().__init__(detail, {"Accept-Post": "application/json", "Accept-Encoding": "identity"})
 
 
+class TooManyRequests(Problem):
+    """Answered by the gateway when a rate or a quota is used up."""
+
+    status, type, title = 429, "too-many-requests", "Too many requests"
+
+    def __init__(self, retry_after: int) -> None:
+        """`retry_after` in seconds."""
+        super().__init__("Send fewer; this one may be sent again later.", {"Retry-After": str(retry_after)})
+
+
 class InternalError(Problem):
     """Raised when the service itself is at fault; says nothing of the inside."""
 
@@ -139,3 +176,12 @@ class StoreUnavailable(Problem):
             "The event may or may not be stored: send the same request again, with the same id.",
             {"Retry-After": str(self.RETRY_AFTER)},
         )
+
+
+class ServiceTimeout(Problem):
+    """Answered by the gateway when the service does not answer in time."""
+
+    status, type, title = 504, "service-timeout", "The service does not answer"
+
+    def __init__(self) -> None:
+        super().__init__("The event may or may not be stored: send the same request again, with the same id.")

@@ -160,6 +160,12 @@ def say_what_policies_ask() -> None:
     """Tell the evaluation of policies of some calls what AWS tells it: the resource, a role's boundary, an API's tags."""
     actions, tagging = import_module("ministack.core.iam_actions"), service("tagging")
     resource_of, context_of, tags_of = actions.extract_resource_arn, actions.request_tag_context, tagging.resource_tags
+    action_of = actions.extract_iam_action
+
+    def extract_iam_action(name: str, method: str, path: str, *request: Any) -> str | None:
+        if name == "lambda" and re.search("/functions/[^/]+/aliases/[^/]+$", path):
+            return f"lambda:{ {'GET': 'Get', 'PUT': 'Update', 'DELETE': 'Delete'}[method] }Alias"
+        return action_of(name, method, path, *request)
 
     def extract_resource_arn(
         name: str, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any], *where: str
@@ -188,7 +194,7 @@ def say_what_policies_ask() -> None:
         return service("apigateway_v1")._v1_tags.get(api[0]) if api else tags_of(arn)  # pylint: disable=protected-access
 
     actions.extract_resource_arn, actions.request_tag_context = extract_resource_arn, request_tag_context
-    tagging.resource_tags = resource_tags
+    actions.extract_iam_action, tagging.resource_tags = extract_iam_action, resource_tags
 
 
 class NotEmulated(Exception):
