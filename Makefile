@@ -1,7 +1,6 @@
 # The one place that knows how each thing is done. `make` alone lists what there is.
 .DEFAULT_GOAL := help
 .PHONY: help run test contract bench package deploy-local destroy-local clean
-
 SHELL := /bin/sh
 
 venv := .venv

@@ -181,6 +181,9 @@ def say_what_policies_ask() -> None:
 
     def request_tag_context(name: str, action: str, body: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
         context = context_of(name, action, body, parameters)
+        if name == "apigateway" and action in ("apigateway:POST", "apigateway:PUT"):
+            tags = (json.loads(body or b"{}") or {}).get("tags") or {}
+            context.update({f"aws:RequestTag/{key}": value for key, value in tags.items()})
         if name == "iam" and "RoleName" in parameters:
             role = service("iam")._roles.get(parameters["RoleName"][0], {})  # pylint: disable=protected-access
             asked = parameters.get("PermissionsBoundary")

@@ -28,9 +28,12 @@ FOLDER = PROJECT / ".local-aws"
 STAGE = "dev"
 REGION = "ap-southeast-1"
 OWNER, REPOSITORY = "example", "event-api"
+OIDC_VARIABLES = (f"-var=github_owner={OWNER}", f"-var=github_repo={REPOSITORY}")
 ISSUER, AUDIENCE = "https://token.actions.githubusercontent.com", "sts.amazonaws.com"
 ADMIN = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}  # ministack's root user
 COPIED = ("Makefile", "eventsapp", "requirements-dev.txt", "terraform")
+# The provider waits a minute for this one, at AWS as here, and nothing of the deployment needs it.
+NOT_APPLIED = {"resource": {"aws_s3_bucket_lifecycle_configuration": {"state": {"count": 0}}}}
 NOT_COPIED = ("__pycache__", ".terraform", "*.tfstate*", "chalice.tf.json", "deployment.zip", "tests")
 
 
@@ -89,6 +92,7 @@ class Stack:
                 stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
                 stdout=log,
                 stderr=log,
+                env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
                 start_new_session=detached,
             )
         deadline = time.monotonic() + 60
@@ -160,6 +164,7 @@ class Stack:
             else:
                 self.project.mkdir(exist_ok=True)
                 shutil.copy2(source, copy)
+        (self.root / "oidc" / "emulator_override.tf.json").write_text(json.dumps(NOT_APPLIED))
 
     def deploy(self) -> None:
         """Apply what a person applies once, then package the stage and apply it as the deploy role."""
@@ -176,8 +181,13 @@ class Stack:
     def apply_oidc(self) -> None:
         """Apply terraform/oidc as the account's administrator."""
         self.terraform("oidc", "init", "-input=false", credentials=ADMIN)
-        variables = (f"-var=github_owner={OWNER}", f"-var=github_repo={REPOSITORY}")
-        self.terraform("oidc", "apply", "-auto-approve", "-input=false", *variables, credentials=ADMIN)
+        self.terraform("oidc", "apply", "-auto-approve", "-input=false", *OIDC_VARIABLES, credentials=ADMIN)
+
+    def destroy_oidc(self) -> None:
+        """Destroy what terraform/oidc made, the state of the stages too, as the account's administrator."""
+        with_state = ("-auto-approve", "-input=false", "-var=destroy_state=true", *OIDC_VARIABLES)
+        for command in ("apply", "destroy"):  # what destroy deletes by force is read from the last apply
+            self.terraform("oidc", command, *with_state, credentials=ADMIN)
 
     @cached_property
     def oidc_outputs(self) -> dict[str, Any]:
@@ -260,7 +270,8 @@ class Stack:
         return self._run(["terraform", *arguments], self.root / folder, environment, changes_code)
 
     def _run(self, command: list[str], folder: Path, environment: dict[str, str], changes_code: int | None = None) -> str:
-        others = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_", "MAKE"))}
+        ours = ("AWS_", "TF_VAR_", "MAKE", "COVERAGE_")
+        others = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         ended = subprocess.run(
             command, cwd=folder, env={**others, **environment}, capture_output=True, text=True, check=False
         )
