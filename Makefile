@@ -1,6 +1,6 @@
 # The one place that knows how each thing is done. `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test contract bench package clean
+.PHONY: help run test contract bench package deploy-local destroy-local clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -31,6 +31,12 @@ contract: $(installed) ## check a running API against the contract: make contrac
 bench: $(installed) ## measure the app against a bare Lambda handler (about two minutes)
 	@$(python) tests/bench.py
 
+deploy-local: $(installed) ## deploy to an emulated AWS on this machine, by Terraform, as GitHub would; or deploy a change
+	@command -v terraform >/dev/null || { echo "make deploy-local: Terraform 1.10 or newer is needed: https://developer.hashicorp.com/terraform/install" >&2; exit 1; }
+	@$(python) tests/emulator/deploy.py up
+
+destroy-local: $(installed) ## take the local deployment and the emulated AWS away
+	@$(python) tests/emulator/deploy.py destroy
 package: $(installed) ## build a stage's zip and its Terraform: make package STAGE=prod (dev, unless you say)
 	@$(python) -c 'import json, sys; stages = json.load(open("eventsapp/.chalice/config.json"))["stages"]; \
 	  unknown = "make package: there is no stage %s; the stages are %s." % (sys.argv[1], ", ".join(stages)); \
