@@ -1,0 +1,75 @@
+"""The workflows: no finding of either linter, and the line of stages as it is promised."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from processes import ROOT
+
+WORKFLOWS = ROOT / ".github" / "workflows"
+BIN = Path(sys.executable).parent
+
+
+def workflow(name: str) -> dict[Any, Any]:
+    """Return a workflow's content; YAML reads its key `on` as True."""
+    content: dict[Any, Any] = yaml.safe_load((WORKFLOWS / name).read_text())
+    return content
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["zizmor", "--offline", "--persona=pedantic", "--strict-collection", str(WORKFLOWS.parent)],
+        ["actionlint", "-no-color", *map(str, sorted(WORKFLOWS.glob("*.yml")))],
+    ],
+    ids=["zizmor", "actionlint"],
+)
+def test_linter_has_no_finding(command: list[str]) -> None:
+    """Neither zizmor nor actionlint has anything to say."""
+    ran = subprocess.run([BIN / command[0], *command[1:]], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_stages_stand_in_line() -> None:
+    """dev waits for CI, staging for dev, prod for staging, all by the one workflow and each under its own name."""
+    jobs = workflow("deploy.yml")["jobs"]
+    assert {name: job.get("needs") for name, job in jobs.items()} == {
+        "ci": None,
+        "dev": "ci",
+        "staging": "dev",
+        "prod": "staging",
+    }
+    for stage in ("dev", "staging", "prod"):
+        assert jobs[stage]["uses"] == "./.github/workflows/stage.yml"
+        assert jobs[stage]["with"] == {"stage": stage}
+
+
+def test_ci_has_no_credentials() -> None:
+    """What pull requests run may read the code, and nothing else."""
+    ci = workflow("ci.yml")
+    assert ci["permissions"] == {}
+    assert [job["permissions"] for job in ci["jobs"].values()] == [{"contents": "read"}]
+    assert "secrets" not in (WORKFLOWS / "ci.yml").read_text()
+
+
+def test_every_push_is_checked_once() -> None:
+    """A push to main is checked by the deployment, which calls CI; every other one by CI itself."""
+    assert workflow("ci.yml")[True]["push"] == {"branches-ignore": ["main"]}
+    assert workflow("deploy.yml")[True] == {"push": {"branches": ["main"]}}
+    assert workflow("deploy.yml")["jobs"]["ci"]["uses"] == "./.github/workflows/ci.yml"
+
+
+def test_stage_applies_the_plan_it_made_and_checks_the_contract() -> None:
+    """A stage is packaged and planned once, the plan applied, and the contract checked at its URL, by make targets."""
+    job = workflow("stage.yml")["jobs"]["deploy"]
+    assert job["environment"] == "${{ inputs.stage }}"
+    steps = [step["run"] for step in job["steps"] if "run" in step]
+    assert steps == ["make package", "make plan", "make apply", 'make contract URL="$(make --silent url)"']
+
+
+def test_an_apply_is_never_cancelled() -> None:
+    """One deployment of a stage at a time, and none is cut off."""
+    assert workflow("stage.yml")["concurrency"] == {"group": "stage-${{ inputs.stage }}", "cancel-in-progress": False}
