@@ -31,12 +31,6 @@ contract: $(installed) ## check a running API against the contract: make contrac
 bench: $(installed) ## measure the app against a bare Lambda handler (about two minutes)
 	@$(python) tests/bench.py
 
-deploy-local: $(installed) ## deploy to an emulated AWS on this machine, by Terraform, as GitHub would; or deploy a change
-	@command -v terraform >/dev/null || { echo "make deploy-local: Terraform 1.10 or newer is needed: https://developer.hashicorp.com/terraform/install" >&2; exit 1; }
-	@$(python) tests/emulator/deploy.py up
-
-destroy-local: $(installed) ## take the local deployment and the emulated AWS away
-	@$(python) tests/emulator/deploy.py destroy
 package: $(installed) ## build a stage's zip and its Terraform: make package STAGE=prod (dev, unless you say)
 	@$(python) -c 'import json, sys; stages = json.load(open("eventsapp/.chalice/config.json"))["stages"]; \
 	  unknown = "make package: there is no stage %s; the stages are %s." % (sys.argv[1], ", ".join(stages)); \
@@ -49,6 +43,13 @@ package: $(installed) ## build a stage's zip and its Terraform: make package STA
 	  $(venv)/bin/chalice --project-dir eventsapp package --pkg-format terraform --stage "$(STAGE)" \
 	  "$(CURDIR)/build/package" >/dev/null
 	@$(python) terraform/merge.py
+
+deploy-local: $(installed) ## deploy to an emulated AWS on this machine, by Terraform, as GitHub would; or deploy a change
+	@command -v terraform >/dev/null || { echo "make deploy-local: Terraform 1.10 or newer is needed: https://developer.hashicorp.com/terraform/install" >&2; exit 1; }
+	@$(python) tests/emulator/deploy.py up
+
+destroy-local: $(installed) ## take the local deployment and the emulated AWS away
+	@$(python) tests/emulator/deploy.py destroy
 
 clean: ## remove all that the other targets made, the local events included
 	rm -rf $(venv) .local .pytest_cache .hypothesis .coverage* build
