@@ -75,7 +75,7 @@ GATEWAY_PROBLEMS: dict[str, problem.Problem] = {
 # Checks of checkov's that do not fit what chalice generates.
 CHECKOV_SKIPS = {
     FUNCTION: {
-        "CKV_AWS_115": "A reserve is taken from the whole account, and a new one has none to give; the stage throttles.",
+        "CKV_AWS_115": "A reserve is taken from the whole account, and a new one has none to give.",
         "CKV_AWS_116": "The gateway calls and waits: no call is queued, so none can end in a dead letter queue.",
         "CKV_AWS_117": "The function reaches DynamoDB alone, by TLS and IAM; a VPC would add cost and no guard.",
         "CKV_AWS_173": "The two variables are a table's name and a number of days: no secret.",

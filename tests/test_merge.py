@@ -161,7 +161,7 @@ CHANGES = [
     Change("publish_versions", FUNCTION, GONE, "of resource aws_lambda_function.api_handler, but"),
     Change("publish_versions", (*FUNCTION, "publish"), True, "expected no publish of resource aws_lambda_function.api"),
     Change("publish_versions", (*FUNCTION, "source_code_hash"), GONE, "expected source_code_hash of resource aws_lamb"),
-    Change("name_api_after_its_stage", (*API, "name"), "events", "expected name of resource aws_api_gateway_rest_api."),
+    Change("name_api_after_its_stage", (*API, "name"), "events", "expected name of resource aws_api_gateway_rest_a"),
     Change("note_checkov_skips", (*API, "//"), "a note", "expected no // of resource aws_api_gateway_rest_api.rest_api"),
     Change("require_settings", (*FUNCTION, "tracing_config"), GONE, "expected tracing_config of resource aws_lambda_f"),
     Change("require_settings", (*API, "endpoint_configuration", "types"), ["EDGE"], "expected endpoint_configuration "),

@@ -1,7 +1,8 @@
 """The emulated AWS: ministack with IAM enforced, and what it lacks of that which a deployment of the API meets.
 
 `aws.py FOLDER` serves it on a free port of 127.0.0.1, says where in FOLDER/aws.json, and keeps all its files in FOLDER.
-It ends on SIGTERM, and at the end of a pipe that is its standard input. Test equipment: what it does not know, it refuses.
+It ends on SIGTERM, and at the end of a pipe that is its standard input. Test equipment; what it does not know, it
+refuses.
 """
 
 import asyncio
@@ -92,7 +93,7 @@ def prepare_environment(folder: Path, port: int) -> None:
     })
 
 
-class Aws:
+class Aws:  # pylint: disable=too-few-public-methods  # an ASGI app is called, no more
     """The ASGI app: ministack's, corrected."""
 
     def __init__(self) -> None:
@@ -115,7 +116,7 @@ class Aws:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an ASGI request."""
         served = re.match(r"/_aws/execute-api/[^/]+(?=/)", scope.get("path", ""))
-        if scope["type"] != "lifespan":  # the address stands for AWS's, which policies may ask to be called by TLS alone
+        if scope["type"] != "lifespan":  # the address stands for AWS's, which policies may want called by TLS alone
             scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
         if served is None:
             await self._app.app(scope, receive, send)
@@ -150,14 +151,16 @@ def require_oidc_provider(sts: ModuleType, iam: ModuleType) -> None:
         provider, claims = sts._web_identity_principal(params["WebIdentityToken"][0], None, role_arn)
         audience = next((value for name, value in claims.items() if name.endswith(":aud")), None)
         if audience not in iam._oidc_providers.get(provider, {}).get("ClientIDList", []):
-            return sts._error(400, "InvalidIdentityToken", f"No OpenIDConnect provider {provider} for {audience}", ns="sts")
+            message = f"No OpenIDConnect provider {provider} for {audience}"
+            return sts._error(400, "InvalidIdentityToken", message, ns="sts")
         return denied_by_trust(role_arn, params, use_json)
 
     sts._web_identity_trust_denied = denied
 
 
 def say_what_policies_ask() -> None:
-    """Tell the evaluation of policies of some calls what AWS tells it: the resource, a role's boundary, an API's tags."""
+    """Tell the evaluation of policies what AWS tells it: a call's resource, a role's boundary, an API's tags."""
+    # pylint: disable=protected-access
     actions, tagging = import_module("ministack.core.iam_actions"), service("tagging")
     resource_of, context_of, tags_of = actions.extract_resource_arn, actions.request_tag_context, tagging.resource_tags
     action_of = actions.extract_iam_action
@@ -167,9 +170,8 @@ def say_what_policies_ask() -> None:
             return f"lambda:{ {'GET': 'Get', 'PUT': 'Update', 'DELETE': 'Delete'}[method] }Alias"
         return action_of(name, method, path, *request)
 
-    def extract_resource_arn(
-        name: str, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any], *where: str
-    ) -> str:
+    def extract_resource_arn(name: str, method: str, path: str, *request: Any) -> str:
+        headers, body, _, *where = request
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
         if name == "dynamodb" and operation in ("TagResource", "UntagResource", "ListTagsOfResource"):
             return json.loads(body)["ResourceArn"]
@@ -177,7 +179,7 @@ def say_what_policies_ask() -> None:
             return f"arn:aws:logs:{':'.join(where)}:log-group::log-stream:"
         if name == "lambda" and method == "POST" and FUNCTIONS.fullmatch(path):
             return f"arn:aws:lambda:{':'.join(where)}:function:{json.loads(body)['FunctionName']}"
-        return resource_of(name, method, path, headers, body, query, *where)
+        return resource_of(name, method, path, *request)
 
     def request_tag_context(name: str, action: str, body: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
         context = context_of(name, action, body, parameters)
@@ -185,7 +187,7 @@ def say_what_policies_ask() -> None:
             tags = (json.loads(body or b"{}") or {}).get("tags") or {}
             context.update({f"aws:RequestTag/{key}": value for key, value in tags.items()})
         if name == "iam" and "RoleName" in parameters:
-            role = service("iam")._roles.get(parameters["RoleName"][0], {})  # pylint: disable=protected-access
+            role = service("iam")._roles.get(parameters["RoleName"][0], {})
             asked = parameters.get("PermissionsBoundary")
             boundary = asked[0] if asked else role.get("PermissionsBoundary")
             if boundary:
@@ -194,7 +196,7 @@ def say_what_policies_ask() -> None:
 
     def resource_tags(arn: str) -> dict[str, str] | None:
         api = re.match(r"arn:aws:apigateway:[^:]*::/restapis/[^/]+", arn)
-        return service("apigateway_v1")._v1_tags.get(api[0]) if api else tags_of(arn)  # pylint: disable=protected-access
+        return service("apigateway_v1")._v1_tags.get(api[0]) if api else tags_of(arn)
 
     actions.extract_resource_arn, actions.request_tag_context = extract_resource_arn, request_tag_context
     actions.extract_iam_action, tagging.resource_tags = extract_iam_action, resource_tags
@@ -216,17 +218,17 @@ class RestApis:
     ministack has checked the caller's permission before it asks its module, so also before it asks this.
     """
 
-    KNOWN = {"swagger", "info", "schemes", "host", "basePath", "paths", "definitions", "securityDefinitions", "security"}
+    KNOWN = {"swagger", "info", "schemes", "paths", "definitions", "securityDefinitions", "security"}
     EXTENSION = "x-amazon-apigateway-"
+    OF_TLS = {"security-policy", "endpoint-access-mode"}  # there is no TLS here
 
     def __init__(self, module: ModuleType) -> None:
         self._handle = module.handle_request
         module.handle_request = self.handle_request
 
-    async def handle_request(
-        self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
-    ) -> Answer:
+    async def handle_request(self, method: str, path: str, *request: Any) -> Answer:
         """Answer what ministack does not, and leave it the rest."""
+        headers, body, query = request
         api = re.fullmatch(r"/restapis/([^/]+)/?", path)
         if api and method == "PUT":
             try:
@@ -262,12 +264,10 @@ class RestApis:
 
     async def put_rest_api(self, api_id: str, document: dict[str, Any], query: dict[str, Any]) -> None:
         """Make an API what a Swagger document says, by API Gateway's own calls. Raises NotEmulated."""
-        mode = (query.get("mode") or ["merge"])[0] if isinstance(query.get("mode"), list) else query.get("mode")
-        if mode != "overwrite":
-            raise NotEmulated(f"an import with mode {mode}; only overwrite is known")
-        if unknown := {key for key in document if key not in self.KNOWN and not key.startswith(self.EXTENSION)}:
-            raise NotEmulated(f"the keys {sorted(unknown)} of a Swagger document")
-        extensions = {key[len(self.EXTENSION):]: value for key, value in document.items() if key.startswith(self.EXTENSION)}
+        if query.get("mode") not in (["overwrite"], "overwrite"):
+            raise NotEmulated(f"an import with mode {query.get('mode')}; only overwrite is known")
+        others = set(document) - self.KNOWN
+        extensions = {key.removeprefix(self.EXTENSION): document[key] for key in others}
         await self._call("GET", f"/restapis/{api_id}")
         await self._clear(api_id)
         await self._set_media_types(api_id, extensions.pop("binary-media-types", []))
@@ -287,11 +287,14 @@ class RestApis:
             "security": document.get("security", []),
             "schemes": await self._create_authorizers(api_id, document.get("securityDefinitions", {})),
         }
-        if extensions:
-            raise NotEmulated(f"the extensions {sorted(extensions)} of a Swagger document")
-        root = next(r["id"] for r in (await self._call("GET", f"/restapis/{api_id}/resources"))["item"] if r["path"] == "/")
-        resources = {"/": root}
-        for path, item in document["paths"].items():
+        if unknown := set(extensions) - self.OF_TLS:
+            raise NotEmulated(f"{sorted(unknown)} of a Swagger document")
+        await self._create_methods(api_id, document["paths"], defaults)
+
+    async def _create_methods(self, api_id: str, paths: dict[str, Any], defaults: dict[str, Any]) -> None:
+        made = (await self._call("GET", f"/restapis/{api_id}/resources"))["item"]
+        resources = {resource["path"]: resource["id"] for resource in made}
+        for path, item in paths.items():
             resource_id = await self._create_resource(api_id, path.rstrip("/") or "/", resources)
             shared = item.get("parameters", [])
             for verb, operation in item.items():
@@ -355,7 +358,7 @@ class RestApis:
             resources[path] = made["id"]
         return resources[path]
 
-    async def _create_method(
+    async def _create_method(  # pylint: disable=too-many-locals  # a name for each member of the description
         self, place: str, operation: dict[str, Any], shared: list[dict[str, Any]], defaults: dict[str, Any]
     ) -> None:
         method: dict[str, Any] = {"authorizationType": "NONE", "requestParameters": {}, "requestModels": {}}
@@ -364,27 +367,29 @@ class RestApis:
                 method.update(defaults["schemes"][name])
                 if scopes:
                     method["authorizationScopes"] = scopes
-        validator = operation.get(f"{self.EXTENSION}request-validator", defaults["validator"])
-        if validator is not None:
+        if validator := operation.get(f"{self.EXTENSION}request-validator", defaults["validator"]):
             method["requestValidatorId"] = defaults["validators"][validator]
         # "$default" is a model for any media type; ministack's only such key is JSON's.
         media_types = ["application/json" if t == "$default" else t for t in operation.get("consumes") or ["$default"]]
         for parameter in [*shared, *operation.get("parameters", [])]:
             if parameter["in"] == "body":
                 model = parameter["schema"]["$ref"].removeprefix("#/definitions/")
-                method["requestModels"] = {media_type: model for media_type in media_types}
+                method["requestModels"] = dict.fromkeys(media_types, model)
             else:
-                place_of = {"query": "querystring"}.get(parameter["in"], parameter["in"])
-                name = f"method.request.{place_of}.{parameter['name']}"
-                method["requestParameters"][name] = parameter.get("required", False)
+                kind = {"query": "querystring"}.get(parameter["in"], parameter["in"])
+                required = parameter.get("required", False)
+                method["requestParameters"][f"method.request.{kind}.{parameter['name']}"] = required
         await self._call("PUT", place, method)
         for status, response in operation.get("responses", {}).items():
-            headers = {f"method.response.header.{name}": False for name in response.get("headers", {})}
-            models = {}
-            if "$ref" in response.get("schema", {}):
-                models = {"application/json": response["schema"]["$ref"].removeprefix("#/definitions/")}
-            await self._call("PUT", f"{place}/responses/{status}", {"responseParameters": headers, "responseModels": models})
+            await self._create_response(f"{place}/responses/{status}", response)
         await self._create_integration(f"{place}/integration", dict(operation[f"{self.EXTENSION}integration"]))
+
+    async def _create_response(self, place: str, response: dict[str, Any]) -> None:
+        headers = {f"method.response.header.{name}": False for name in response.get("headers", {})}
+        models = {}
+        if "$ref" in response.get("schema", {}):
+            models = {"application/json": response["schema"]["$ref"].removeprefix("#/definitions/")}
+        await self._call("PUT", place, {"responseParameters": headers, "responseModels": models})
 
     async def _create_integration(self, place: str, integration: dict[str, Any]) -> None:
         responses = integration.pop("responses", {})
@@ -414,10 +419,9 @@ class Functions:
         self._emit_logs, functions._emit_lambda_logs = functions._emit_lambda_logs, self.emit_logs
         self._invoke, rest_apis._call_lambda_raw = rest_apis._call_lambda_raw, self.invoke_from_gateway
 
-    async def handle_request(
-        self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
-    ) -> Answer:
+    async def handle_request(self, method: str, path: str, *request: Any) -> Answer:
         """Refuse to create or configure a function with a role that the caller may not pass."""
+        headers, body, query = request
         creates = method == "POST" and FUNCTIONS.fullmatch(path)
         configures = method == "PUT" and re.fullmatch(r"/2015-03-31/functions/[^/]+/configuration/?", path)
         role = json.loads(body).get("Role") if (creates or configures) and body else None

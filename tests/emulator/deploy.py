@@ -44,12 +44,16 @@ def main() -> None:
     try:
         with stack.alone():
             if command == "up":
-                stack.start(detached=True)
+                stack.aws.start(detached=True)
                 stack.copy_project()
                 stack.deploy()
                 print(greeting(stack.api_url()))
             else:
-                stack.remove()
+                try:
+                    if stack.aws.running() and stack.deployed():
+                        stack.destroy()
+                finally:
+                    stack.remove()
                 print("The local deployment is gone, and the emulated AWS with it.")
     except CannotDeploy as exc:
         sys.exit(f"make {'deploy-local' if command == 'up' else 'destroy-local'}: {exc}")
@@ -59,27 +63,12 @@ class CannotDeploy(Exception):
     """Raised when a step of the deployment fails; says what to do about it."""
 
 
-class Stack:
-    """The API on an emulated AWS; every file of both is in one folder."""
+class EmulatedAws:
+    """The emulated AWS; every file of it is in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.project = folder / "project"
-        self.root = self.project / "terraform"
-        self._emulator: subprocess.Popen[bytes] | None = None
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other runs out of the folder. Raises CannotDeploy when one is in it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / "lock", "wb") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as exc:
-                raise CannotDeploy("another deploy-local or destroy-local is at work: wait for its end.") from exc
-            yield
-
-    # The emulated AWS.
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, detached: bool = False) -> None:
         """Start the emulated AWS unless it runs; one that is not detached ends with this process at the latest."""
@@ -87,7 +76,7 @@ class Stack:
             return
         self._clear()
         with open(self.folder / "aws.log", "wb") as log:
-            self._emulator = subprocess.Popen(  # pylint: disable=consider-using-with  # it goes on
+            self._process = subprocess.Popen(  # pylint: disable=consider-using-with  # it goes on
                 [sys.executable, str(EMULATOR), str(self.folder)],
                 stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
                 stdout=log,
@@ -97,7 +86,7 @@ class Stack:
             )
         deadline = time.monotonic() + 60
         while not self.running():
-            if self._emulator.poll() is not None or time.monotonic() > deadline:
+            if self._process.poll() is not None or time.monotonic() > deadline:
                 raise CannotDeploy(f"the emulated AWS does not start: {self.folder / 'aws.log'} says why.")
             time.sleep(0.05)
 
@@ -117,10 +106,10 @@ class Stack:
             return
         pid = json.loads((self.folder / "aws.json").read_text())["pid"]
         os.kill(pid, signal.SIGTERM)
-        if self._emulator is not None:
-            if self._emulator.stdin is not None:
-                self._emulator.stdin.close()
-            self._emulator.wait(timeout=30)
+        if self._process is not None:
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+            self._process.wait(timeout=30)
         deadline = time.monotonic() + 30
         while Path(f"/proc/{pid}").exists() or self.running():
             if time.monotonic() > deadline:
@@ -153,7 +142,26 @@ class Stack:
             else:
                 path.unlink()
 
-    # The deployment.
+
+class Stack:
+    """The API on an emulated AWS; every file of both is in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.aws = EmulatedAws(folder)
+        self.project = folder / "project"
+        self.root = self.project / "terraform"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other runs out of the folder. Raises CannotDeploy when one is in it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / "lock", "wb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                raise CannotDeploy("another deploy-local or destroy-local is at work: wait for its end.") from exc
+            yield
 
     def copy_project(self) -> None:
         """Bring the copy that is deployed up to date, so that no generated file is left in the project."""
@@ -176,12 +184,14 @@ class Stack:
     def package(self) -> None:
         """Package the stage."""
         venv = Path(sys.executable).parent.parent
-        self._run(["make", "--no-print-directory", "package", f"STAGE={STAGE}", f"venv={venv}"], self.project, {})
+        # -o: a venv that is older than its requirements is not made anew under this process.
+        self._run(["make", "-o", f"{venv}/.installed", "package", f"STAGE={STAGE}", f"venv={venv}"], self.project, {})
 
     def apply_oidc(self) -> None:
         """Apply terraform/oidc as the account's administrator."""
         self.terraform("oidc", "init", "-input=false", credentials=ADMIN)
-        self.terraform("oidc", "apply", "-auto-approve", "-input=false", *OIDC_VARIABLES, credentials=ADMIN)
+        options = ("-auto-approve", "-input=false", *OIDC_VARIABLES)
+        self.terraform("oidc", "apply", *options, credentials=ADMIN)
 
     def destroy_oidc(self) -> None:
         """Destroy what terraform/oidc made, the state of the stages too, as the account's administrator."""
@@ -198,7 +208,7 @@ class Stack:
     def deploy_role(self, **claims: str) -> dict[str, str]:
         """Return credentials of the stage's deploy role, as GitHub Actions takes them."""
         token = identity_token(**claims)
-        answer = self.client("sts").assume_role_with_web_identity(
+        answer = self.aws.client("sts").assume_role_with_web_identity(
             RoleArn=self.oidc_outputs["deploy_role_arns"][STAGE], RoleSessionName="deploy", WebIdentityToken=token
         )["Credentials"]
         return {
@@ -228,14 +238,14 @@ class Stack:
         """Destroy the root's resources as the deploy role."""
         self.terraform("", "destroy", "-auto-approve", "-input=false", f"-var-file=stages/{STAGE}.tfvars")
 
+    def deployed(self) -> bool:
+        """Tell whether there may be something to destroy."""
+        return (self.root / ".terraform").exists()
+
     def remove(self) -> None:
-        """Destroy the deployment, end the emulated AWS, and remove the folder; the last two whatever happens."""
-        try:
-            if self.running() and (self.root / ".terraform").exists():
-                self.destroy()
-        finally:
-            self.stop()
-            shutil.rmtree(self.folder)
+        """End the emulated AWS, and remove the folder with all that either of them made."""
+        self.aws.stop()
+        shutil.rmtree(self.folder)
 
     def api_url(self) -> str:
         """Return the URL that serves the API here."""
@@ -245,7 +255,7 @@ class Stack:
         """Return where an API with a URL of API Gateway's is served here."""
         api = re.fullmatch(r"https://([^.]+)\.execute-api\.[^/]+/([^/]+)/?", url)
         assert api is not None, f"{url} is no URL of API Gateway's"
-        return f"{self.endpoint}/_aws/execute-api/{api[1]}/{api[2]}"
+        return f"{self.aws.endpoint}/_aws/execute-api/{api[1]}/{api[2]}"
 
     def terraform(
         self, folder: str, *arguments: str, credentials: dict[str, str] | None = None, changes_code: int | None = None
@@ -256,7 +266,7 @@ class Stack:
         """
         environment = {
             **(credentials or self.deploy_role()),
-            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ENDPOINT_URL": self.aws.endpoint,
             "AWS_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": os.devnull,
@@ -269,7 +279,10 @@ class Stack:
         }
         return self._run(["terraform", *arguments], self.root / folder, environment, changes_code)
 
-    def _run(self, command: list[str], folder: Path, environment: dict[str, str], changes_code: int | None = None) -> str:
+    @staticmethod
+    def _run(
+        command: list[str], folder: Path, environment: dict[str, str], changes_code: int | None = None
+    ) -> str:
         ours = ("AWS_", "TF_VAR_", "MAKE", "COVERAGE_")
         others = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         ended = subprocess.run(
