@@ -1,6 +1,6 @@
 # The one place that knows how each thing is done. `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test contract bench package deploy-local destroy-local clean
+.PHONY: help run test contract bench package plan apply url deploy-local destroy-local clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -8,6 +8,7 @@ python := $(venv)/bin/python
 installed := $(venv)/.installed
 PORT ?= 8000
 STAGE ?= dev
+terraform := terraform -chdir=terraform
 fits := 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'
 
 help: ## list the targets
@@ -17,7 +18,7 @@ run: $(installed) ## run the API on http://127.0.0.1:8000 (PORT=8001 for another
 	@PORT="$(PORT)" exec $(python) eventsapp/local.py
 
 test: $(installed) ## check everything: pylint, pytest, coverage
-	@$(python) -m pylint eventsapp tests
+	@$(python) -m pylint eventsapp tests terraform/merge.py
 	@$(python) -m coverage erase
 	@$(python) -m coverage run -m pytest
 	@$(python) -m coverage combine --quiet
@@ -43,6 +44,18 @@ package: $(installed) ## build a stage's zip and its Terraform: make package STA
 	  $(venv)/bin/chalice --project-dir eventsapp package --pkg-format terraform --stage "$(STAGE)" \
 	  "$(CURDIR)/build/package" >/dev/null
 	@$(python) terraform/merge.py
+
+plan: $(installed) ## plan a packaged stage in the account of your AWS credentials: make plan STAGE=dev
+	@$(terraform) init -input=false -reconfigure -backend-config=stages/$(STAGE).s3.tfbackend \
+	  -backend-config=bucket=event-api-state-$(or $(AWS_ACCOUNT_ID),$(error make plan: say which account, as in \
+	  make plan STAGE=$(STAGE) AWS_ACCOUNT_ID=123456789012))
+	@$(terraform) plan -input=false -var-file=stages/$(STAGE).tfvars -out=$(STAGE).tfplan
+
+apply: ## apply the plan that make plan made: make apply STAGE=dev
+	@$(terraform) apply -input=false $(STAGE).tfplan
+
+url: ## print the URL of the stage that was planned last
+	@$(terraform) output -raw api_url
 
 deploy-local: $(installed) ## deploy to an emulated AWS on this machine, by Terraform, as GitHub would; or deploy a change
 	@command -v terraform >/dev/null || { echo "make deploy-local: Terraform 1.10 or newer is needed: https://developer.hashicorp.com/terraform/install" >&2; exit 1; }

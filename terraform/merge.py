@@ -72,6 +72,18 @@ GATEWAY_PROBLEMS: dict[str, problem.Problem] = {
     "WAF_FILTERED": problem.Forbidden(),
 }
 
+# Checks of checkov's that do not fit what chalice generates.
+CHECKOV_SKIPS = {
+    FUNCTION: {
+        "CKV_AWS_115": "A reserve is taken from the whole account, and a new one has none to give; the stage throttles.",
+        "CKV_AWS_116": "The gateway calls and waits: no call is queued, so none can end in a dead letter queue.",
+        "CKV_AWS_117": "The function reaches DynamoDB alone, by TLS and IAM; a VPC would add cost and no guard.",
+        "CKV_AWS_173": "The two variables are a table's name and a number of days: no secret.",
+        "CKV_AWS_272": "The zip is built and applied by one workflow run; nobody else may write it.",
+    },
+    API: {"CKV_AWS_237": "To replace the API is to give it a new address, whichever comes first."},
+}
+
 # What JSON Schema draft 4, the draft of API Gateway's models, calls as msgspec's newer draft does, and we need.
 DRAFT_4_KEYWORDS = {"title", "description", "type", "pattern", "minLength", "maxLength"}
 DRAFT_4_KEYWORDS |= {"properties", "required", "additionalProperties"}
@@ -204,6 +216,17 @@ def permit_only_the_live_alias(document: Json) -> None:
     replace(document, *PERMISSION, "source_arn", was=whole_api, to=f"{stage}/*${{each.value}}")
 
 
+def name_api_after_its_stage(document: Json) -> None:
+    """Chalice names the API of every stage alike, and an account may hold more than one."""
+    replace(document, *API, "name", was="event-api", to=find(document, *FUNCTION, "function_name"))
+
+
+def note_checkov_skips(document: Json) -> None:
+    """Each check that does not fit is named, with its reason, beside what it is about; Terraform ignores "//"."""
+    for place, reasons in CHECKOV_SKIPS.items():
+        add(document, *place, "//", to=[f"checkov:skip={check}:{reason}" for check, reason in reasons.items()])
+
+
 def require_nothing_new(document: Json) -> None:
     """What no step knows would be deployed unread."""
     known = {FUNCTION, API, DEPLOYMENT, PERMISSION}
@@ -230,6 +253,8 @@ TERRAFORM_STEPS: tuple[Step, ...] = (
     require_settings,
     drop_binary_media_types,
     permit_only_the_live_alias,
+    name_api_after_its_stage,
+    note_checkov_skips,
     require_nothing_new,
 )
 

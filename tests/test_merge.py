@@ -69,6 +69,11 @@ def fixture_swagger(merged: Json) -> Json:
 # The Terraform.
 
 
+def notes(place: tuple[str, ...]) -> list[str]:
+    """Return what a resource notes of checkov; the test of checkov holds the list."""
+    return [f"checkov:skip={check}:{reason}" for check, reason in merge.CHECKOV_SKIPS[place].items()]
+
+
 def test_the_terraform_is_only_what_current_terraform_and_providers_take(merged: Json) -> None:
     """The corrected Terraform has the four resources, the stage's name, and nothing else."""
     runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -77,6 +82,7 @@ def test_the_terraform_is_only_what_current_terraform_and_providers_take(merged:
         "locals": {"chalice_api_swagger": "...", "packaged_stage": "prod"},
         "resource": {
             "aws_lambda_function": {"api_handler": {
+                "//": notes(FUNCTION),
                 "function_name": "event-api-prod",
                 "runtime": runtime,
                 "handler": "app.app",
@@ -96,7 +102,8 @@ def test_the_terraform_is_only_what_current_terraform_and_providers_take(merged:
             }},
             "aws_api_gateway_rest_api": {"rest_api": {
                 "body": "${local.chalice_api_swagger}",
-                "name": "event-api",
+                "//": notes(API),
+                "name": "event-api-prod",
                 "endpoint_configuration": {"types": ["REGIONAL"]},
             }},
             "aws_api_gateway_deployment": {"rest_api": {
@@ -154,6 +161,8 @@ CHANGES = [
     Change("publish_versions", FUNCTION, GONE, "of resource aws_lambda_function.api_handler, but"),
     Change("publish_versions", (*FUNCTION, "publish"), True, "expected no publish of resource aws_lambda_function.api"),
     Change("publish_versions", (*FUNCTION, "source_code_hash"), GONE, "expected source_code_hash of resource aws_lamb"),
+    Change("name_api_after_its_stage", (*API, "name"), "events", "expected name of resource aws_api_gateway_rest_api."),
+    Change("note_checkov_skips", (*API, "//"), "a note", "expected no // of resource aws_api_gateway_rest_api.rest_api"),
     Change("require_settings", (*FUNCTION, "tracing_config"), GONE, "expected tracing_config of resource aws_lambda_f"),
     Change("require_settings", (*API, "endpoint_configuration", "types"), ["EDGE"], "expected endpoint_configuration "),
     Change("drop_binary_media_types", (*API, "binary_media_types"), ["image/png"], 'be [], but it is ["image/png"]'),

@@ -143,6 +143,11 @@ def test_a_stage_keeps_its_state_apart_and_locked(stage: str) -> None:
     }
 
 
+def test_the_root_applied_once_passes_terraforms_tests(plans: dict[str, dict[str, Any]]) -> None:
+    """The root of state, trust and roles does what its own tests say."""
+    assert {BY_NAMES, BY_NUMBERS, "each_role_has_the_policy_of_its_stage"} <= set(plans)
+
+
 TRUSTED = {"aud": "sts.amazonaws.com", "sub": "repo:octo-org/events:environment:prod"}
 NUMBERED = {**TRUSTED, "sub": "repo:octo-org@6894/events@45817:environment:prod"}
 BY_NAMES = "by_names_a_role_trusts_its_one_subject"

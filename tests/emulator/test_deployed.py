@@ -103,6 +103,18 @@ def test_contract_holds(url_api: UrlApi) -> None:
     assert run.returncode == 0, run.stdout
 
 
+def test_import_of_an_unknown_extension_is_refused(stack: Stack) -> None:
+    """The emulated import leaves nothing out in silence: what it does not know stops the apply."""
+    gateway = stack.aws.client("apigateway")
+    api = gateway.create_rest_api(name="other")["id"]
+    document = {"swagger": "2.0", "info": {"title": "other"}, "paths": {}, "x-amazon-apigateway-new": {}}
+    try:
+        with pytest.raises(ClientError, match=r"\['new'\] of a Swagger document"):
+            gateway.put_rest_api(restApiId=api, mode="overwrite", body=json.dumps(document))
+    finally:
+        gateway.delete_rest_api(restApiId=api)
+
+
 def test_second_apply_changes_nothing(stack: Stack) -> None:
     """What is applied is what was written: nothing drifts, not even by the emulator's doing."""
     assert stack.plan() == ""
