@@ -371,7 +371,7 @@ class RestApis:
         if validator := operation.get(f"{self.EXTENSION}request-validator", defaults["validator"]):
             method["requestValidatorId"] = defaults["validators"][validator]
         # "$default" is a model for any media type; ministack's only such key is JSON's.
-        media_types = {"application/json", *operation.get("consumes", [])} - {"$default"}
+        media_types = [t.replace("$default", "application/json") for t in operation.get("consumes") or ["$default"]]
         for parameter in [*shared, *operation.get("parameters", [])]:
             if parameter["in"] == "body":
                 name = parameter["schema"]["$ref"].removeprefix("#/definitions/")
