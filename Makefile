@@ -12,7 +12,7 @@ terraform := terraform -chdir=terraform
 fits := 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'
 
 help: ## list the targets
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
 run: $(installed) ## run the API on http://127.0.0.1:8000 (PORT=8001 for another port)
 	@PORT="$(PORT)" exec $(python) eventsapp/local.py

@@ -65,6 +65,7 @@ async def serve(folder: Path) -> None:
     here.with_suffix(".new").write_text(json.dumps({"endpoint": f"http://{HOST}:{port}", "pid": os.getpid()}))
     here.with_suffix(".new").rename(here)
     await serve_asgi(aws, config, shutdown_trigger=stop.wait)
+    import_module("ministack.core.lambda_runtime").reset()  # ends the functions' processes, and waits for their end
 
 
 def prepare_environment(folder: Path, port: int) -> None:
@@ -370,15 +371,14 @@ class RestApis:
         if validator := operation.get(f"{self.EXTENSION}request-validator", defaults["validator"]):
             method["requestValidatorId"] = defaults["validators"][validator]
         # "$default" is a model for any media type; ministack's only such key is JSON's.
-        media_types = ["application/json" if t == "$default" else t for t in operation.get("consumes") or ["$default"]]
+        media_types = [t.replace("$default", "application/json") for t in operation.get("consumes") or ["$default"]]
         for parameter in [*shared, *operation.get("parameters", [])]:
             if parameter["in"] == "body":
-                model = parameter["schema"]["$ref"].removeprefix("#/definitions/")
-                method["requestModels"] = dict.fromkeys(media_types, model)
+                name = parameter["schema"]["$ref"].removeprefix("#/definitions/")
+                method["requestModels"] = dict.fromkeys(media_types, name)
             else:
-                kind = {"query": "querystring"}.get(parameter["in"], parameter["in"])
-                required = parameter.get("required", False)
-                method["requestParameters"][f"method.request.{kind}.{parameter['name']}"] = required
+                name = f"method.request.{parameter['in'].replace('query', 'querystring')}.{parameter['name']}"
+                method["requestParameters"][name] = parameter.get("required", False)
         await self._call("PUT", place, method)
         for status, response in operation.get("responses", {}).items():
             await self._create_response(f"{place}/responses/{status}", response)
