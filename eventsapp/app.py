@@ -61,7 +61,7 @@ def post_event() -> Response:
     """Store an event once, however often it is sent."""
     request = app.current_request
     require_json(request)
-    content = event.parse(request.raw_body)
+    content = event.parse(body_of(request))
     stored, written = event_store().write(content)
     if written:
         location = f"{request.context['path'].rstrip('/')}/{stored.event.id}"
@@ -98,6 +98,17 @@ def require_json(request: Request) -> None:
         raise problem.UnsupportedMediaType("JSON is UTF-8: send it so, with charset=utf-8 or none.")
     if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
         raise problem.UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
+
+
+def body_of(request: Request) -> bytes:
+    """Return the body that was sent. Raises InvalidEvent where it came as another.
+
+    A gateway that passes bodies as text puts U+FFFD in the place of bytes that are not UTF-8, which changes the length.
+    """
+    length = str(len(request.raw_body))
+    if request.headers.get("content-length", length) != length:
+        raise problem.InvalidEvent([problem.Fault("", "is not UTF-8, or not as long as its Content-Length says")])
+    return request.raw_body
 
 
 def etag(stored: StoredEvent) -> str:

@@ -66,6 +66,17 @@ def test_body_limit_is_counted_after_base64(extra: int) -> None:
     assert answer["statusCode"] == (413 if extra else 201)
 
 
+def test_body_that_the_gateway_changed_is_refused() -> None:
+    """Bytes that are not UTF-8 come from the gateway as U+FFFD: not what was sent, so not an event."""
+    sent = b'{"id":"a","type":"t","payload":{"s":"\xff"}}'
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(sent))}
+    answer = post(sent.decode(errors="replace"), headers=headers)
+    assert answer["statusCode"] == 400
+    assert [fault["pointer"] for fault in json.loads(answer["body"])["errors"]] == [""]
+    kept = sent.replace(b"\xff", "\ufffd".encode())
+    assert post(kept.decode(), headers={**headers, "Content-Length": str(len(kept))})["statusCode"] == 201
+
+
 def test_no_body_is_refused() -> None:
     """A POST without a body is a fault of the whole."""
     assert post(None)["statusCode"] == 400

@@ -45,11 +45,19 @@ def assert_problem(answer: Answer, status: int, kind: str, **members: Any) -> No
     assert body == {"type": f"urn:event-api:problem:{kind}", "status": status, **members}
 
 
-def pointers(answer: Answer) -> list[str]:
-    """Return where the faults of a refused event are."""
+def assert_faults(answer: Answer, *expected: str) -> None:
+    """Assert that an event is refused with faults at just these places.
+
+    A gateway in front may refuse by the same declaration and cannot say where: its one fault, of the whole body, then
+    names the rule of every field. The app by itself never answers so.
+    """
     assert answer.status == 400, answer
-    assert all(fault.keys() == {"pointer", "detail"} and fault["detail"] for fault in answer.json["errors"])
-    return sorted(fault["pointer"] for fault in answer.json["errors"])
+    errors = answer.json["errors"]
+    assert_problem(answer, 400, "invalid-event", errors=errors)
+    assert all(fault.keys() == {"pointer", "detail"} and fault["detail"] for fault in errors)
+    by_gateway = len(errors) == 1 and all(f"{field}: " in errors[0]["detail"] for field in ("id", "type", "payload"))
+    pointers = sorted(fault["pointer"] for fault in errors)
+    assert pointers == ([""] if by_gateway else sorted(expected))
 
 
 # Fields
@@ -95,8 +103,8 @@ def test_event_under_the_servers_id_can_be_sent_again(api: Api) -> None:
 
 @pytest.mark.parametrize("event_id", IDS)
 def test_id_is_taken(api: Api, event_id: str) -> None:
-    """An id of the documented form is taken as it is."""
-    assert post(api, an_event(id=event_id)).status in (200, 201)
+    """An id of the documented form is taken as it is; it may be from an earlier run, or another's."""
+    assert post(api, an_event(id=event_id)).status in (200, 201, 409)
     assert get(api, event_id).json["id"] == event_id
 
 
@@ -118,7 +126,7 @@ def test_id_is_case_sensitive(api: Api) -> None:
 @pytest.mark.parametrize("event_id", NOT_IDS)
 def test_id_of_another_form_is_refused(api: Api, event_id: Any) -> None:
     """An id that breaks its rule is a fault at /id."""
-    assert pointers(post(api, an_event(id=event_id))) == ["/id"]
+    assert_faults(post(api, an_event(id=event_id)), "/id")
 
 
 @pytest.mark.parametrize("event_type", TYPES)
@@ -130,13 +138,13 @@ def test_type_is_taken(api: Api, event_type: str) -> None:
 @pytest.mark.parametrize("event_type", NOT_TYPES)
 def test_type_of_another_form_is_refused(api: Api, event_type: Any) -> None:
     """A type that breaks its rule is a fault at /type."""
-    assert pointers(post(api, an_event(type=event_type))) == ["/type"]
+    assert_faults(post(api, an_event(type=event_type)), "/type")
 
 
 @pytest.mark.parametrize("payload", NOT_PAYLOADS)
 def test_payload_that_is_no_object_is_refused(api: Api, payload: Any) -> None:
     """A payload is a JSON object."""
-    assert pointers(post(api, an_event(payload=payload))) == ["/payload"]
+    assert_faults(post(api, an_event(payload=payload)), "/payload")
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -149,7 +157,7 @@ def test_occurred_at_is_taken(api: Api, moment: str) -> None:
 @pytest.mark.parametrize("moment", NOT_MOMENTS)
 def test_occurred_at_of_another_form_is_refused(api: Api, moment: Any) -> None:
     """An occurred_at that is no moment of RFC 3339 with an offset is a fault there."""
-    assert pointers(post(api, an_event(occurred_at=moment))) == ["/occurred_at"]
+    assert_faults(post(api, an_event(occurred_at=moment)), "/occurred_at")
 
 
 @pytest.mark.parametrize("missing", ["type", "payload"])
@@ -157,21 +165,19 @@ def test_missing_field_is_named(api: Api, missing: str) -> None:
     """A required field that is absent is a fault where it should be."""
     event = an_event()
     del event[missing]
-    assert pointers(post(api, event)) == [f"/{missing}"]
+    assert_faults(post(api, event), f"/{missing}")
 
 
 @pytest.mark.parametrize("name", ["tpye", "created_at", "", "Type", "payload ", "a/b~"])
 def test_unknown_field_is_refused(api: Api, name: str) -> None:
     """An unknown field is an error: a typo must not vanish."""
-    assert pointers(post(api, an_event(**{name: "x"}))) == ["/" + name.replace("~", "~0").replace("/", "~1")]
+    assert_faults(post(api, an_event(**{name: "x"})), "/" + name.replace("~", "~0").replace("/", "~1"))
 
 
 def test_every_fault_is_named_at_once(api: Api) -> None:
     """A caller learns of all faults from one answer."""
     body = b'{"id":"-","tpe":"x","payload":{"a":NaN,"b":[{"c":"\\ud800"}]},"occurred_at":"now"}'
-    answer = post(api, body)
-    assert pointers(answer) == ["/id", "/occurred_at", "/payload/a", "/payload/b/0/c", "/tpe", "/type"]
-    assert_problem(answer, 400, "invalid-event", errors=answer.json["errors"])
+    assert_faults(post(api, body), "/id", "/occurred_at", "/payload/a", "/payload/b/0/c", "/tpe", "/type")
 
 
 # Lossless JSON
@@ -191,26 +197,26 @@ def test_payload_comes_back_with_the_same_value(api: Api, text: str) -> None:
 def test_value_that_json_cannot_carry_is_refused(api: Api, text: str, pointer: str) -> None:
     """NaN, Infinity, a duplicate key, a lone surrogate and nesting deeper than 64 are faults where they stand."""
     event_id, body = event_with_payload(text)
-    assert pointers(post(api, body)) == [pointer]
+    assert_faults(post(api, body), pointer)
     assert get(api, event_id).status == 404
 
 
 def test_duplicate_field_is_refused(api: Api) -> None:
     """No field can be given twice."""
-    assert pointers(post(api, b'{"type":"a","payload":{},"type":"a"}')) == ["/type"]
+    assert_faults(post(api, b'{"type":"a","payload":{},"type":"a"}'), "/type")
 
 
 @pytest.mark.parametrize("body", NOT_OBJECTS)
 def test_body_that_is_no_json_object_is_refused(api: Api, body: bytes) -> None:
     """A body that is not the JSON text of an object, in UTF-8, is a fault of the whole."""
-    assert pointers(post(api, body)) == [""]
+    assert_faults(post(api, body), "")
 
 
 def test_answer_to_many_faults_stays_small(api: Api) -> None:
     """An answer names a hundred faults at most, and no endless pointer."""
     key = "k" * 100_000
     answer = post(api, b'{"type":"a","payload":{"%s":[%s]}}' % (key.encode(), b",".join([b"NaN"] * 1000)))
-    assert pointers(answer) == ["/payload"] * 100
+    assert_faults(answer, *["/payload"] * 100)
     assert len(answer.body) < 20_000
 
 
@@ -387,9 +393,14 @@ def test_event_is_read(api: Api) -> None:
     assert (answer.status, answer.body) == (200, posted.body)
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["etag"] == posted.headers["etag"]
-    private, max_age, immutable = answer.headers["cache-control"].split(", ")
+    assert 0 < max_age(answer) <= 31_536_000
+
+
+def max_age(answer: Answer) -> int:
+    """Return for how many seconds an event may be kept, by a cache of the caller's own, as what never changes."""
+    private, seconds, immutable = answer.headers["cache-control"].split(", ")
     assert (private, immutable) == ("private", "immutable")
-    assert 0 < int(max_age.removeprefix("max-age=")) <= 31_536_000
+    return int(seconds.removeprefix("max-age="))
 
 
 def test_head_is_get_without_the_body(api: Api) -> None:
@@ -398,8 +409,9 @@ def test_head_is_get_without_the_body(api: Api) -> None:
     post(api, event)
     answer, head = get(api, event["id"]), get(api, event["id"], "HEAD")
     assert (head.status, head.body) == (200, b"")
-    for name in ("content-type", "etag", "cache-control"):
+    for name in ("content-type", "etag"):
         assert head.headers[name] == answer.headers[name]
+    assert abs(max_age(head) - max_age(answer)) <= 60
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -411,7 +423,7 @@ def test_known_etag_gets_304(api: Api, method: str, form: str) -> None:
     answer = get(api, event["id"], method, if_none_match=form.format(etag))
     assert (answer.status, answer.body) == (304, b"")
     assert answer.headers["etag"] == etag
-    assert answer.headers["cache-control"] == get(api, event["id"]).headers["cache-control"]
+    assert max_age(answer) > 0
 
 
 @pytest.mark.parametrize("if_none_match", ['"other"', "other", '""', f'"{"0" * 64}"'])
@@ -474,7 +486,7 @@ def test_other_method_gets_405_with_allow(api: Api, method: str, path: str, allo
 def test_error_does_not_echo_the_payload(api: Api) -> None:
     """What a payload says is in no error."""
     answer = post(api, b'{"type":"no type","payload":{"card":"4111111111111111","x":NaN}}')
-    assert pointers(answer) == ["/payload/x", "/type"]
+    assert_faults(answer, "/payload/x", "/type")
     assert b"4111" not in answer.body
 
 
