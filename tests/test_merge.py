@@ -162,7 +162,7 @@ CHANGES = [
     Change("publish_versions", (*FUNCTION, "publish"), True, "expected no publish of resource aws_lambda_function.api"),
     Change("publish_versions", (*FUNCTION, "source_code_hash"), GONE, "expected source_code_hash of resource aws_lamb"),
     Change("name_api_after_its_stage", (*API, "name"), "events", "expected name of resource aws_api_gateway_rest_a"),
-    Change("note_checkov_skips", (*API, "//"), "a note", "expected no // of resource aws_api_gateway_rest_api.rest_api"),
+    Change("note_checkov_skips", (*API, "//"), "a note", "expected no // of resource aws_api_gateway_rest_api.rest_ap"),
     Change("require_settings", (*FUNCTION, "tracing_config"), GONE, "expected tracing_config of resource aws_lambda_f"),
     Change("require_settings", (*API, "endpoint_configuration", "types"), ["EDGE"], "expected endpoint_configuration "),
     Change("drop_binary_media_types", (*API, "binary_media_types"), ["image/png"], 'be [], but it is ["image/png"]'),
