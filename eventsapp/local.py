@@ -3,13 +3,18 @@
 `local.py` runs both until it is told to stop; `local.py serve` is the part that is restarted on a change. Not shipped.
 """
 
+# pylint: disable=wrong-import-position  # Ctrl-C is to be heard, without a traceback, while the others are imported
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import asyncio
 import errno
 import fcntl
 import importlib
 import json
 import os
-import signal
 import socket
 import sys
 import threading
@@ -21,7 +26,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
-import botocore.session
 from chalice.cli.filewatch import RESTART_REQUEST_RC
 from chalice.cli.reloader import start_worker_process
 from chalice.config import Config
@@ -53,6 +57,7 @@ def main() -> None:
     if sys.argv[1:] == ["serve"]:
         serve()
     try:
+        require_retention(os.environ.get("RETENTION_DAYS", "0"))
         asyncio.run(run(port_of(os.environ["PORT"]), Path(os.environ.get("DATA_DIR", APP_DIR.parent / ".local"))))
     except* CannotRun as group:
         sys.exit("\n".join(f"make run: {exc}" for exc in group.exceptions))
@@ -74,6 +79,7 @@ async def run(port: int, data_dir: Path) -> None:
     with open_journal(data_dir) as journal:
         aws = DurableAws(journal)
         await aws.replay()
+        await aws.create_table()
         await run_parts(port, aws, stop, data_dir)
 
 
@@ -85,10 +91,15 @@ async def run_parts(port: int, aws: AsgiApp, stop: asyncio.Event, data_dir: Path
         tasks.create_task(serve_aws(aws, listener, stop))
         tasks.create_task(stop_without_make(stop))
         try:
-            await asyncio.to_thread(create_table, endpoint)
             await supervise_api(port, endpoint, stop, data_dir)
         finally:
             stop.set()
+
+
+def require_retention(days: str) -> None:
+    """Raise CannotRun unless a text is a number of days, as Terraform requires for a deployment."""
+    if not (days.isascii() and days.isdigit()):
+        raise CannotRun(f"RETENTION_DAYS is {days!r}: make it a whole number of days, or 0 to keep events for ever.")
 
 
 def port_of(text: str) -> int:
@@ -240,17 +251,32 @@ class DurableAws:
             if not line.endswith(b"\n"):
                 break  # the process was killed in the middle of a write that it had not acknowledged
             entry = json.loads(line)
-            headers = [(name.encode(), value.encode()) for name, value in entry["headers"].items()]
-            address = {"server": (HOST, 80), "client": (HOST, 0), "scheme": "http", "http_version": "1.1"}
-            place = {"path": "/", "raw_path": b"/", "query_string": b"", "root_path": ""}
-            scope = {"type": "http", "method": "POST", "headers": headers, **address, **place}
-            answer = await self._answer(scope, entry["body"].encode())
-            if answer[0]["status"] != 200:
+            headers = {name.encode(): value.encode() for name, value in entry["headers"].items()}
+            if await self._status(headers, entry["body"].encode()) != 200:
                 raise CannotRun(
                     f"{self._journal.name} does not replay at byte {whole}: move it away to start without its events."
                 )
             whole += len(line)
         self._journal.truncate(whole)
+
+    async def create_table(self) -> None:
+        """Create the table of events unless it is there."""
+        body = json.dumps(TABLE).encode()
+        scope = "20260101/ap-southeast-1/dynamodb/aws4_request"
+        headers = {
+            b"x-amz-target": b"DynamoDB_20120810.CreateTable",
+            b"content-type": b"application/x-amz-json-1.0",
+            b"authorization": f"AWS4-HMAC-SHA256 Credential=local/{scope}, SignedHeaders=host, Signature=none".encode(),
+        }
+        if await self._status(headers, body) == 200:
+            self._record(headers, body)
+
+    async def _status(self, headers: dict[bytes, bytes], body: bytes) -> int:
+        """Make a call from within, and return its HTTP status."""
+        address = {"server": (HOST, 80), "client": (HOST, 0), "scheme": "http", "http_version": "1.1"}
+        place = {"path": "/", "raw_path": b"/", "query_string": b"", "root_path": ""}
+        scope = {"type": "http", "method": "POST", "headers": list(headers.items()), **address, **place}
+        return int((await self._answer(scope, body))[0]["status"])
 
 
 def open_journal(data_dir: Path) -> BinaryIO:
@@ -271,23 +297,6 @@ async def serve_aws(aws: AsgiApp, listener: socket.socket, stop: asyncio.Event) 
     config.bind = [f"fd://{listener.detach()}"]
     config.loglevel = "WARNING"
     await serve_asgi(aws, config, shutdown_trigger=stop.wait)
-
-
-def create_table(endpoint: str) -> None:
-    """Create the table of events unless it is there."""
-    client = botocore.session.get_session().create_client(
-        "dynamodb",
-        region_name="ap-southeast-1",
-        endpoint_url=endpoint,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
-    if TABLE["TableName"] not in client.list_tables()["TableNames"]:
-        client.create_table(**TABLE)
-        client.update_time_to_live(
-            TableName=TABLE["TableName"],
-            TimeToLiveSpecification={"AttributeName": "expires_at", "Enabled": True},
-        )
 
 
 # The API's process: chalice's local server, put right where API Gateway differs from it.
@@ -316,9 +325,14 @@ def api_server(port: int) -> LocalDevServer:
 
 
 class Server(ThreadedHTTPServer):
-    """A server that takes a burst of connections."""
+    """A server that takes a burst of connections, and thinks nothing of one that is cut."""
 
     request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Show an error of the handler's, but not that the caller has left."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Gateway(LocalGateway):
@@ -326,12 +340,11 @@ class Gateway(LocalGateway):
 
     def handle_request(self, method: str, path: str, headers: dict[str, Any], body: bytes | None) -> dict[str, Any]:
         """Return the answer to a request in the form of Lambda's proxy integration."""
+        path = path.replace(";", "%3B")  # which chalice would cut off, with what follows it
         try:
             return super().handle_request(method, path, headers, body)
         except ForbiddenError:  # what chalice makes of such a path, as API Gateway does by default
-            answer = problem().PathNotFound()
-            text = json.dumps(answer.body(str(uuid.uuid4())))
-            return {"statusCode": answer.status, "headers": answer.headers, "multiValueHeaders": {}, "body": text}
+            return answer_to(app_module("problem").PathNotFound())
 
     def _has_user_defined_options_method(self, lambda_event: dict[str, Any]) -> bool:
         return True  # let the app answer OPTIONS as any method that it has not
@@ -352,30 +365,41 @@ class Handler(ChaliceRequestHandler):
         """Answer what no route gets to see, and end the connection: where its next request starts is not known."""
         title = HTTPStatus(code).phrase
         body = {"type": "about:blank", "title": title, "status": int(code), "detail": explain or message or title}
+        self._end_with(code, {"Content-Type": "application/problem+json"}, json.dumps(body))
+
+    def _end_with(self, code: int, headers: dict[str, str], body: str) -> None:
         self.close_connection = True  # pylint: disable=attribute-defined-outside-init  # the base class's way
-        headers = {"Content-Type": problem().MEDIA_TYPE, "Connection": "close"}
-        self._send_http_response(code, headers, json.dumps(body))
+        self._send_http_response(code, {**headers, "Connection": "close"}, body)
 
     def _generic_handle(self) -> None:
+        if self.headers.defects:
+            self.send_error(HTTPStatus.BAD_REQUEST, explain="A line among the headers is no header.")
+            return
         try:
             body = b"".join(self._body())
         except (ValueError, TimeoutError) as exc:
             self.send_error(HTTPStatus.BAD_REQUEST, explain=f"The body's length is not clear: {exc}")
         except OverflowError:
-            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, explain=f"The limit is {GATEWAY_BODY_LIMIT} bytes.")
+            answer = answer_to(app_module("problem").BodyTooLarge(app_module("event").MAX_BODY_BYTES))
+            self._end_with(answer["statusCode"], answer["headers"], answer["body"])
         else:
             answer = self.local_gateway.handle_request(self.command, self.path, dict(self.headers), body)
             self._send_http_response(answer["statusCode"], answer["headers"], answer["body"])
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _generic_handle
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("do_"):
+            return self._generic_handle  # the app knows which methods it has
+        raise AttributeError(name)
+
     def _body(self) -> Iterator[bytes]:
         """Read the body, whole or in chunks (RFC 9112, 7.1)."""
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            yield self._read(int(self.headers.get("Content-Length", "0")), GATEWAY_BODY_LIMIT)
+            yield self._read(length(self.headers.get("Content-Length", "0"), 10), GATEWAY_BODY_LIMIT)
             return
         left = GATEWAY_BODY_LIMIT
-        while size := int(self.rfile.readline(64).partition(b";")[0], 16):
+        while size := length(self.rfile.readline(64).decode("latin-1").partition(";")[0].strip(), 16):
             yield self._read(size, left)
             left -= size
             self.rfile.readline(64)
@@ -385,7 +409,7 @@ class Handler(ChaliceRequestHandler):
     def _read(self, size: int, limit: int) -> bytes:
         if size > limit:
             raise OverflowError
-        data = self.rfile.read(size) if size >= 0 else b""
+        data = self.rfile.read(size)
         if len(data) != size:
             raise ValueError(f"{size} bytes were announced, {len(data)} came")
         return data
@@ -402,9 +426,26 @@ class Handler(ChaliceRequestHandler):
             self.wfile.write(data)
 
 
-def problem() -> ModuleType:
-    """Return the app's module of that name; not imported above, so that a fault in it waits for a change."""
-    return importlib.import_module("chalicelib.problem")
+def length(text: str, base: int) -> int:
+    """Return the length that a text says. Raises ValueError."""
+    try:
+        size = int(text, base)
+    except ValueError:
+        size = -1
+    if size < 0:
+        raise ValueError(f"{text[:20]!r} is no number of bytes")
+    return size
+
+
+def answer_to(problem: Any) -> dict[str, Any]:
+    """Return the answer that is a Problem, in the form of Lambda's proxy integration."""
+    body = json.dumps(problem.body(str(uuid.uuid4())))
+    return {"statusCode": problem.status, "headers": problem.headers, "multiValueHeaders": {}, "body": body}
+
+
+def app_module(name: str) -> ModuleType:
+    """Return a module of the app's; not imported above, so that a fault in it waits for a change."""
+    return importlib.import_module(f"chalicelib.{name}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Fixtures that more than one test file needs. No test can reach AWS: credentials and region are pinned, and fake."""
 
+import http.client
 import os
 from collections.abc import Iterator
 
@@ -34,6 +35,16 @@ hypothesis.settings.load_profile("project")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --url, the API that the contract suite speaks to in place of those it starts."""
     parser.addoption("--url", help="base URL of a running API for tests/test_contract.py")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say so once, where nothing answers at the URL of --url."""
+    url = config.getoption("--url")
+    if url:
+        try:
+            UrlApi(url).request("GET", "/events/-")
+        except (OSError, http.client.HTTPException) as exc:
+            pytest.exit(f"No API answers at {url} ({exc}).", returncode=2)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

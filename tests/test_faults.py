@@ -11,7 +11,7 @@ import pytest
 from faulty_store import FaultyStore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from local import DurableAws, create_table, open_journal, serve_aws
+from local import DurableAws, open_journal, serve_aws
 from targets import Answer, Api, InProcessApi, an_event, get, post
 
 import app as event_api
@@ -35,11 +35,12 @@ def _aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         loop = asyncio.get_running_loop()
         loop.run_in_executor(None, lambda: (stop.wait(), loop.call_soon_threadsafe(stopping.set)))
         with open_journal(tmp_path_factory.mktemp("aws")) as journal:
-            await serve_aws(DurableAws(journal), listener, stopping)
+            aws = DurableAws(journal)
+            await aws.create_table()
+            await serve_aws(aws, listener, stopping)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    create_table(endpoint)
     yield endpoint
     stop.set()
     thread.join()
@@ -185,7 +186,7 @@ def test_giving_up_is_logged_without_the_payload(
     with caplog.at_level(logging.DEBUG):
         post(faulty, an_event(payload={"card": "4111111111111111"}))
     (record,) = [record for record in caplog.records if record.name == "chalicelib.store"]
-    assert record.getMessage() == "store unavailable"
+    assert record.getMessage() == "store unavailable: ProvisionedThroughputExceededException, attempts: 5"
     assert (record.__dict__["error"], record.__dict__["attempts"]) == ("ProvisionedThroughputExceededException", 5)
     ours = [record for record in caplog.records if not record.name.startswith(("botocore", "urllib3"))]
     assert all("4111" not in str(record.__dict__) for record in ours)

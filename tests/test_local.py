@@ -7,8 +7,10 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,6 +129,25 @@ def test_port_that_is_none_stops_the_start(data_dir: Path, port: str) -> None:
     )
 
 
+@pytest.mark.parametrize("days", ["", "-1", "1.5", "week"])
+def test_retention_that_is_none_stops_the_start(data_dir: Path, days: str) -> None:
+    """What is no number of days is one clear sentence."""
+    assert refusal(data_dir, RETENTION_DAYS=days) == (
+        f"make run: RETENTION_DAYS is {days!r}: make it a whole number of days, or 0 to keep events for ever.\n"
+    )
+
+
+def test_ctrl_c_while_it_starts_ends_it_at_once(data_dir: Path) -> None:
+    """Ctrl-C is heard from the first moment on, without a traceback, and leaves nothing."""
+    for moment in (0.05, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3):
+        running = LocalProcess(data_dir)
+        time.sleep(moment)
+        os.killpg(running.process.pid, signal.SIGINT)
+        assert running.process.wait(5) in (0, -signal.SIGINT)
+        assert eventually(running.is_gone)
+        assert "Traceback" not in running.output
+
+
 def test_change_reloads_and_a_fault_waits_for_its_repair(tmp_path: Path) -> None:
     """A saved change is served; a fault in it is shown and does not end the server; the events stay."""
     app_dir = tmp_path / "eventsapp"
@@ -242,9 +263,7 @@ def raw(api: UrlApi, request: bytes) -> tuple[int, dict[str, object]]:
         (b"POST /events HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
         (b"POST /events HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{}", 400),
         (b"POST /events HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
-        (b"POST /events HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n", 413),
-        (b"POST /events HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFF\r\n", 413),
-        (b"BREW /events HTTP/1.1\r\nHost: a\r\n\r\n", 501),
+        (b"GET /events/a HTTP/1.1\r\nHost: a\r\nno header\r\nIf-None-Match: *\r\n\r\n", 400),
         (b"GET /events and more HTTP/1.1\r\n\r\n", 400),
         (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
     ],
@@ -253,6 +272,42 @@ def test_what_no_route_gets_to_see_is_a_problem_too(local_api: UrlApi, request_:
     """Requests that HTTP itself refuses are answered with a problem."""
     code, problem = raw(local_api, request_)
     assert (code, problem["status"], problem["type"]) == (status, status, "about:blank")
+
+
+@pytest.mark.parametrize(
+    "announced", [b"Content-Length: 99999999\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFF\r\n"]
+)
+def test_body_beyond_the_gateways_own_limit_is_refused_unread(local_api: UrlApi, announced: bytes) -> None:
+    """A body that API Gateway would not take is refused as any that is too large, before it is sent."""
+    code, problem = raw(local_api, b"POST /events HTTP/1.1\r\nHost: a\r\n" + announced)
+    assert (code, problem["type"], problem["limit"]) == (413, "urn:event-api:problem:body-too-large", 262_144)
+
+
+def test_caller_that_leaves_is_not_made_a_fuss_of(local_api: UrlApi, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A connection that is cut in the middle leaves no traceback, and the server goes on."""
+    host, port = local_api.host.split(":")
+    for _ in range(3):
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(b"POST /events HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+    assert get(local_api, "unknown").status == 404
+    (log,) = tmp_path_factory.getbasetemp().glob("local*.log")
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("BREW", "/events", 405), ("TRACE", "/events/a", 405), ("BREW", "/tea", 404)]
+)
+def test_any_method_is_answered_by_the_app(local_api: UrlApi, method: str, path: str, status: int) -> None:
+    """A method that HTTP does not know is one that a path does not have."""
+    assert local_api.request(method, path).status == status
+
+
+@pytest.mark.parametrize("path", ["/events/order;a=1", "/events/order;"])
+def test_parameters_of_a_path_are_part_of_the_id(local_api: UrlApi, path: str) -> None:
+    """What follows a semicolon is not cut off: such an id cannot be."""
+    post(local_api, an_event(id="order"))
+    assert local_api.request("GET", path).status == 404
 
 
 # What the Makefile says before anything runs

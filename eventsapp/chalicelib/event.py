@@ -35,8 +35,8 @@ Type = Annotated[
     Meta(
         pattern=r"^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$(?!\n)",
         max_length=128,
-        description="a string of 1 to 128 characters: words of letters, digits, _ and - joined by dots, "
-        "the first letter first, like order.paid.v2",
+        description="a string of 1 to 128 characters: words of letters, digits, _ and - with single dots between them, "
+        "the first of which starts with a letter, like order.paid.v2",
     ),
 ]
 Payload = Annotated[dict[str, Any], Meta(description="a JSON object")]
@@ -146,6 +146,8 @@ def _decode(body: bytes) -> tuple[str, Any]:
         text = body.decode()
     except UnicodeDecodeError as exc:
         raise InvalidEvent([Fault("", f"is not UTF-8 at byte {exc.start}")]) from exc
+    if text.startswith("\ufeff"):
+        raise InvalidEvent([Fault("", "starts with a byte order mark, which is not JSON: leave it out")])
     try:
         return text, _DECODER.decode(text)
     except json.JSONDecodeError as exc:

@@ -135,7 +135,8 @@ class EventStore:
                 pause = random.uniform(0, FIRST_PAUSE * 2**attempt)
                 in_time = time.monotonic() + pause + CONNECT_TIMEOUT + READ_TIMEOUT <= deadline
                 if attempt == ATTEMPTS or not in_time or not _passes(exc):
-                    log.error("store unavailable", extra={"error": error, "attempts": attempt})
+                    fields = {"error": error, "attempts": attempt}
+                    log.error("store unavailable: %(error)s, attempts: %(attempts)d", fields, extra=fields)
                     raise StoreUnavailable from exc
             time.sleep(pause)
 
