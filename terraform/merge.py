@@ -189,6 +189,12 @@ def publish_versions(document: Json) -> None:
     add(document, *FUNCTION, "publish", to=True)
 
 
+def log_as_json(document: Json) -> None:
+    """As text, Lambda logs a message without its fields; and the function waits for the log group that has an end."""
+    group = "${aws_cloudwatch_log_group.api_handler.name}"
+    add(document, *FUNCTION, "logging_config", to={"log_format": "JSON", "log_group": group})
+
+
 def require_settings(document: Json) -> None:
     """What config.json asks of the function and the API; chalice ignores a setting that it does not know."""
     require(document, *FUNCTION, "tracing_config", was={"mode": "Active"})
@@ -250,6 +256,7 @@ TERRAFORM_STEPS: tuple[Step, ...] = (
     drop_outputs,
     part_deployment_from_stage,
     publish_versions,
+    log_as_json,
     require_settings,
     drop_binary_media_types,
     permit_only_the_live_alias,

@@ -99,6 +99,9 @@ def test_the_terraform_is_only_what_current_terraform_and_providers_take(merged:
                 "tracing_config": {"mode": "Active"},
                 "role": "${aws_iam_role.api_handler.arn}",
                 "publish": True,
+                "logging_config": {
+                    "log_format": "JSON", "log_group": "${aws_cloudwatch_log_group.api_handler.name}",
+                },
             }},
             "aws_api_gateway_rest_api": {"rest_api": {
                 "body": "${local.chalice_api_swagger}",
@@ -161,6 +164,7 @@ CHANGES = [
     Change("publish_versions", FUNCTION, GONE, "of resource aws_lambda_function.api_handler, but"),
     Change("publish_versions", (*FUNCTION, "publish"), True, "expected no publish of resource aws_lambda_function.api"),
     Change("publish_versions", (*FUNCTION, "source_code_hash"), GONE, "expected source_code_hash of resource aws_lamb"),
+    Change("log_as_json", (*FUNCTION, "logging_config"), {}, "expected no logging_config of resource aws_lambda_functi"),
     Change("name_api_after_its_stage", (*API, "name"), "events", "expected name of resource aws_api_gateway_rest_a"),
     Change("note_checkov_skips", (*API, "//"), "a note", "expected no // of resource aws_api_gateway_rest_api.rest_ap"),
     Change("require_settings", (*FUNCTION, "tracing_config"), GONE, "expected tracing_config of resource aws_lambda_f"),
