@@ -164,7 +164,7 @@ CHANGES = [
     Change("publish_versions", FUNCTION, GONE, "of resource aws_lambda_function.api_handler, but"),
     Change("publish_versions", (*FUNCTION, "publish"), True, "expected no publish of resource aws_lambda_function.api"),
     Change("publish_versions", (*FUNCTION, "source_code_hash"), GONE, "expected source_code_hash of resource aws_lamb"),
-    Change("log_as_json", (*FUNCTION, "logging_config"), {}, "expected no logging_config of resource aws_lambda_functi"),
+    Change("log_as_json", (*FUNCTION, "logging_config"), {}, "expected no logging_config of resource aws_lambda_funct"),
     Change("name_api_after_its_stage", (*API, "name"), "events", "expected name of resource aws_api_gateway_rest_a"),
     Change("note_checkov_skips", (*API, "//"), "a note", "expected no // of resource aws_api_gateway_rest_api.rest_ap"),
     Change("require_settings", (*FUNCTION, "tracing_config"), GONE, "expected tracing_config of resource aws_lambda_f"),
