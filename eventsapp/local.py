@@ -142,7 +142,7 @@ async def supervise_api(port: int, endpoint: str, stop: asyncio.Event, data_dir:
         if not ended.done():
             api.terminate()
             await ended
-        elif api.returncode != RESTART_REQUEST_RC:
+        elif api.returncode != RESTART_REQUEST_RC and not stop.is_set():
             greeting.cancel()
             raise CannotRun(f"the API's process ended by itself (code {api.returncode}); start again with `make run`.")
     greeting.cancel()
