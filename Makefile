@@ -45,7 +45,7 @@ package: $(installed) ## build a stage's zip and its Terraform: make package STA
 	  "$(CURDIR)/build/package" >/dev/null
 	@$(python) terraform/merge.py
 
-plan: $(installed) ## plan a packaged stage in the account of your AWS credentials: make plan STAGE=dev
+plan: ## plan a packaged stage in the account of your AWS credentials: make plan STAGE=dev
 	@$(terraform) init -input=false -reconfigure -backend-config=stages/$(STAGE).s3.tfbackend \
 	  -backend-config=bucket=event-api-state-$(or $(AWS_ACCOUNT_ID),$(error make plan: say which account, as in \
 	  make plan STAGE=$(STAGE) AWS_ACCOUNT_ID=123456789012))
@@ -64,9 +64,11 @@ deploy-local: $(installed) ## deploy to an emulated AWS on this machine, by Terr
 destroy-local: $(installed) ## take the local deployment and the emulated AWS away
 	@$(python) tests/emulator/deploy.py destroy
 
-clean: ## remove all that the other targets made, the local events included
+clean: ## remove all that the other targets made, the local events and deployment included
+	@test ! -d .local-aws || $(MAKE) destroy-local
 	rm -rf $(venv) .local .pytest_cache .hypothesis .coverage* build
 	rm -rf eventsapp/.chalice/deployments terraform/chalice.tf.json terraform/deployment.zip
+	rm -rf terraform/.terraform terraform/*.tfplan terraform/oidc/.terraform
 
 $(installed): requirements-dev.txt eventsapp/requirements.txt
 	@set -e; \

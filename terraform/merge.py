@@ -404,6 +404,8 @@ def main() -> None:
         stage = write(ROOT / "build" / "package", TERRAFORM)
     except Unexpected as exc:
         sys.exit(f"make package: terraform/merge.py {exc}: see what this chalice writes, and correct the step.")
+    except (FileNotFoundError, ValueError) as exc:
+        sys.exit(f"make package: build/package is not what chalice writes ({exc}): run `make package` again.")
     size = (TERRAFORM / "deployment.zip").stat().st_size // 1024
     print(f"Packaged stage {stage}: terraform/chalice.tf.json and terraform/deployment.zip ({size} KiB).")
 

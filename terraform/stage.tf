@@ -12,12 +12,13 @@ resource "aws_api_gateway_stage" "this" {
 
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.access.arn
-    # Ids, status and latency. Never what a caller sent: no body, header, query string or path as it came.
+    # Ids, the caller's address, status and latency. Never what a caller sent: no body, header, query or path as it came.
     format = jsonencode({
       request_id          = "$context.requestId"
       extended_request_id = "$context.extendedRequestId"
       trace_id            = "$context.xrayTraceId"
       time                = "$context.requestTime"
+      source_ip           = "$context.identity.sourceIp"
       method              = "$context.httpMethod"
       resource            = "$context.resourcePath"
       status              = "$context.status"

@@ -23,7 +23,7 @@ from moto import mock_aws
 
 import app as event_api
 import local
-from processes import LocalProcess
+from processes import LocalProcess, eventually
 from targets import Api, InProcessApi, UrlApi
 
 # pylint: enable=wrong-import-position
@@ -35,16 +35,22 @@ hypothesis.settings.load_profile("project")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --url, the API that the contract suite speaks to in place of those it starts."""
     parser.addoption("--url", help="base URL of a running API for tests/test_contract.py")
+    parser.addoption("--patience", type=float, default=30, help="seconds to wait for the API of --url (default: 30)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Say so once, where nothing answers at the URL of --url."""
+    """Wait until the API of --url answers, as a new stage may take a while to; say so once where none does."""
     url = config.getoption("--url")
-    if url:
-        try:
-            UrlApi(url).request("GET", "/events/-")
-        except (OSError, http.client.HTTPException) as exc:
-            pytest.exit(f"No API answers at {url} ({exc}).", returncode=2)
+    if url and not eventually(lambda: answers(url), config.getoption("--patience")):
+        pytest.exit(f"No Event API answers at {url}.", returncode=2)
+
+
+def answers(url: str) -> bool:
+    """Tell whether an Event API is at a URL."""
+    try:
+        return UrlApi(url).request("GET", "/events/-").status == 404
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -58,16 +58,32 @@ def test_ci_has_no_credentials() -> None:
 def test_every_push_is_checked_once() -> None:
     """A push to main is checked by the deployment, which calls CI; every other one by CI itself."""
     assert workflow("ci.yml")[True]["push"] == {"branches-ignore": ["main"]}
-    assert workflow("deploy.yml")[True] == {"push": {"branches": ["main"]}}
+    assert workflow("deploy.yml")[True] == {"push": {"branches": ["main"]}, "workflow_dispatch": None}
     assert workflow("deploy.yml")["jobs"]["ci"]["uses"] == "./.github/workflows/ci.yml"
 
 
 def test_stage_applies_the_plan_it_made_and_checks_the_contract() -> None:
     """A stage is packaged and planned once, the plan applied, and the contract checked at its URL, by make targets."""
-    job = workflow("stage.yml")["jobs"]["deploy"]
-    assert job["environment"] == "${{ inputs.stage }}"
-    steps = [step["run"] for step in job["steps"] if "run" in step]
-    assert steps == ["make package", "make plan", "make apply", 'make contract URL="$(make --silent url)"']
+    jobs = workflow("stage.yml")["jobs"]
+    assert {name: job.get("needs") for name, job in jobs.items()} == {
+        "package": None,
+        "deploy": "package",
+        "contract": "deploy",
+    }
+    assert {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()} == {
+        "package": ['make package STAGE="$STAGE"'],
+        "deploy": ["make plan", "make apply", 'echo "url=$(make --silent url)" >> "$GITHUB_OUTPUT"'],
+        "contract": ['make contract URL="$URL"'],
+    }
+
+
+def test_only_the_job_that_deploys_can_take_the_role() -> None:
+    """What a package index serves never runs where the stage's environment and GitHub's token are."""
+    jobs = workflow("stage.yml")["jobs"]
+    trusted = {name for name, job in jobs.items() if "environment" in job or "id-token" in job["permissions"]}
+    assert trusted == {"deploy"}
+    assert jobs["deploy"]["environment"] == "${{ inputs.stage }}"
+    assert not any("setup-python" in step.get("uses", "") for step in jobs["deploy"]["steps"])
 
 
 def test_an_apply_is_never_cancelled() -> None:

@@ -108,15 +108,16 @@ data "aws_iam_policy_document" "deploy" {
     resources = ["*"]
   }
 
+  # By these two roles AWS itself scales tables, and API Gateway sends traces. AWS makes each once an account.
   statement {
-    sid       = "ScalingRole"
+    sid       = "ServiceRoles"
     actions   = ["iam:CreateServiceLinkedRole"]
-    resources = ["${local.iam}:role/aws-service-role/${local.autoscaling_service}/*"]
+    resources = ["${local.iam}:role/aws-service-role/*"]
 
     condition {
       test     = "StringEquals"
       variable = "iam:AWSServiceName"
-      values   = [local.autoscaling_service]
+      values   = [local.autoscaling_service, "ops.apigateway.amazonaws.com"]
     }
   }
 

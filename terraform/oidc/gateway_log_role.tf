@@ -1,12 +1,16 @@
 # An account has one role by which API Gateway writes logs, in each region. Without it no stage with an access log can
 # be made.
 resource "aws_api_gateway_account" "this" {
-  cloudwatch_role_arn = aws_iam_role.gateway_log.arn
+  count = var.gateway_log_role_exists ? 0 : 1
+
+  cloudwatch_role_arn = aws_iam_role.gateway_log[0].arn
 
   depends_on = [aws_iam_role_policy_attachment.gateway_log]
 }
 
 resource "aws_iam_role" "gateway_log" {
+  count = var.gateway_log_role_exists ? 0 : 1
+
   name               = "event-api-gateway-log"
   description        = "By which API Gateway writes the logs of this account's stages."
   assume_role_policy = data.aws_iam_policy_document.gateway_trust.json
@@ -25,6 +29,8 @@ data "aws_iam_policy_document" "gateway_trust" {
 
 # AWS's own policy: the role serves all APIs of the account, and AWS refuses one that may do less.
 resource "aws_iam_role_policy_attachment" "gateway_log" {
-  role       = aws_iam_role.gateway_log.name
+  count = var.gateway_log_role_exists ? 0 : 1
+
+  role       = aws_iam_role.gateway_log[0].name
   policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 }

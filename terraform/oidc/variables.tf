@@ -63,6 +63,13 @@ variable "oidc_provider_exists" {
   nullable    = false
 }
 
+variable "gateway_log_role_exists" {
+  description = "Whether API Gateway has its log role in this account and region, which is then left as it is."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "destroy_state" {
   description = "Whether destroying this root deletes the state of all stages too. Destroy the stages first."
   type        = bool

@@ -3,4 +3,4 @@ region              = "ap-southeast-1"
 retention_days      = 0 # for ever
 log_retention_days  = 365
 deletion_protection = true
-throttle            = { rate = 500, burst = 1000 }
+throttle            = { rate = 100, burst = 200 }

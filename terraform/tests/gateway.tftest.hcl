@@ -47,7 +47,7 @@ run "the_api_is_served_in_its_region" {
   }
 }
 
-run "the_access_log_holds_ids_status_and_latency_and_nothing_that_a_caller_sent" {
+run "the_access_log_holds_ids_address_status_and_latency_and_nothing_that_a_caller_sent" {
   assert {
     condition = values(jsondecode(one(aws_api_gateway_stage.this.access_log_settings).format)) == [
       "$context.error.responseType",
@@ -60,6 +60,7 @@ run "the_access_log_holds_ids_status_and_latency_and_nothing_that_a_caller_sent"
       "$context.requestId",
       "$context.resourcePath",
       "$context.responseLength",
+      "$context.identity.sourceIp",
       "$context.status",
       "$context.requestTime",
       "$context.tlsVersion",

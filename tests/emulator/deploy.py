@@ -45,12 +45,15 @@ def main() -> None:
         with stack.alone():
             if command == "up":
                 stack.aws.start(detached=True)
+                if stack.deployed():
+                    stack.unlock()
                 stack.copy_project()
                 stack.deploy()
                 print(greeting(stack.api_url()))
             else:
                 try:
                     if stack.aws.running() and stack.deployed():
+                        stack.unlock()
                         stack.destroy()
                 finally:
                     stack.remove()
@@ -224,6 +227,11 @@ class Stack:
             "", "init", "-input=false", "-reconfigure", f"-backend-config=stages/{STAGE}.s3.tfbackend",
             f"-backend-config=bucket={bucket}",
         )  # fmt: skip
+
+    def unlock(self) -> None:
+        """Take away the lock of a run that was killed; that none is at work now, `alone` has made sure."""
+        key = f"event-api/{STAGE}.tfstate.tflock"
+        self.aws.client("s3").delete_object(Bucket=self.oidc_outputs["state_bucket"], Key=key)
 
     def apply(self) -> None:
         """Apply the root as the deploy role."""

@@ -54,7 +54,7 @@ run "a_role_is_bounded_by_the_one_policy_it_has" {
   }
 
   assert {
-    condition     = aws_api_gateway_account.this.cloudwatch_role_arn == aws_iam_role.gateway_log.arn
+    condition     = aws_api_gateway_account.this[0].cloudwatch_role_arn == aws_iam_role.gateway_log[0].arn
     error_message = "The account's log role is the one made for it."
   }
 }

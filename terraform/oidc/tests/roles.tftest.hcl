@@ -89,11 +89,24 @@ run "api_gateway_may_log" {
 
   assert {
     condition = (
-      one(jsondecode(aws_iam_role.gateway_log.assume_role_policy).Statement).Principal.Service
+      one(jsondecode(aws_iam_role.gateway_log[0].assume_role_policy).Statement).Principal.Service
       == "apigateway.amazonaws.com"
-      && aws_iam_role_policy_attachment.gateway_log.role == aws_iam_role.gateway_log.name
-      && endswith(aws_iam_role_policy_attachment.gateway_log.policy_arn, "/AmazonAPIGatewayPushToCloudWatchLogs")
+      && aws_iam_role_policy_attachment.gateway_log[0].role == aws_iam_role.gateway_log[0].name
+      && endswith(aws_iam_role_policy_attachment.gateway_log[0].policy_arn, "/AmazonAPIGatewayPushToCloudWatchLogs")
     )
     error_message = "API Gateway takes the account's log role, which can write logs."
+  }
+}
+
+run "a_log_role_that_the_account_has_is_left_as_it_is" {
+  command = plan
+
+  variables {
+    gateway_log_role_exists = true
+  }
+
+  assert {
+    condition     = length(aws_api_gateway_account.this) + length(aws_iam_role.gateway_log) == 0
+    error_message = "Nothing is made for what is there."
   }
 }
