@@ -280,6 +280,31 @@ def test_a_policy_names_its_actions_and_resources(
     assert set().union(*(actions for actions, resources in statements if "*" in resources)) == of_any_resource
 
 
+@pytest.mark.parametrize(
+    ("service", "expected"),
+    [
+        ("dynamodb.application-autoscaling.amazonaws.com", True),
+        ("ops.apigateway.amazonaws.com", True),
+        ("lambda.amazonaws.com", False),
+        ("", False),
+    ],
+)
+def test_a_deploy_role_makes_the_two_service_roles_alone(
+    plans: dict[str, dict[str, Any]], service: str, expected: bool
+) -> None:
+    """AWS's own roles for autoscaling and for API Gateway's traces may be made; no other service's."""
+    document = policy(plans, 'aws_iam_policy.deploy["dev"]')
+    role = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{service}/AWSServiceRole"
+    assert allowed(document, "iam:CreateServiceLinkedRole", role, {"iam:AWSServiceName": service}) == expected
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_deploy_policy_is_no_longer_than_iam_takes(plans: dict[str, dict[str, Any]], stage: str) -> None:
+    """A managed policy has 6,144 characters at most, white space not counted."""
+    document = policy(plans, f'aws_iam_policy.deploy["{stage}"]')
+    assert len(json.dumps(document, separators=(",", ":"))) <= 6144
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_deploy_role_reaches_its_own_stage_alone(plans: dict[str, dict[str, Any]], stage: str) -> None:
     """What a deploy role may touch is named after its stage, but where AWS makes the name up or lists."""
@@ -288,7 +313,7 @@ def test_a_deploy_role_reaches_its_own_stage_alone(plans: dict[str, dict[str, An
         f"arn:aws:s3:::event-api-state-{ACCOUNT}",  # lists it
         f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:*",  # lists them
         f"arn:aws:application-autoscaling:{REGION}:{ACCOUNT}:scalable-target/*",
-        f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/dynamodb.application-autoscaling.amazonaws.com/*",
+        f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/*",
         f"arn:aws:apigateway:{REGION}::/restapis",
         f"arn:aws:apigateway:{REGION}::/restapis/*",
         f"arn:aws:apigateway:{REGION}::/tags/arn%3Aaws%3Aapigateway%3A{REGION}%3A%3A%2Frestapis%2F*",
