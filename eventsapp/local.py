@@ -282,7 +282,7 @@ class DurableAws:
 def open_journal(data_dir: Path) -> BinaryIO:
     """Return the journal in a folder, made if need be. Raises CannotRun while another process has it."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    journal = open(data_dir / "journal.jsonl", "ab+")  # pylint: disable=consider-using-with  # open for ever
+    journal = open(data_dir / "journal.jsonl", "ab+")  # pylint: disable=consider-using-with  # callers do
     try:
         fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:

@@ -20,7 +20,7 @@ ROOT = TERRAFORM.parent
 sys.path.append(str(ROOT / "eventsapp"))
 
 from chalicelib import problem  # pylint: disable=wrong-import-position  # after the path to it
-from chalicelib.event import MAX_BODY_BYTES, PostedEvent  # pylint: disable=wrong-import-position
+from chalicelib.event import MAX_BODY_BYTES, PostedEvent  # pylint: disable=wrong-import-position  # as above
 
 Json = dict[str, Any]
 Step = Callable[[Json], None]

@@ -1,4 +1,4 @@
-"""The README says what is so."""
+"""The README says what is so, and the code says why where it goes its own way."""
 
 import re
 import shutil
@@ -43,3 +43,11 @@ def test_make_targets_are_there() -> None:
     """Each make command that is named exists."""
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
     assert set(re.findall(r"\bmake ([a-z][a-z-]*)", re.sub(r"```\n.*?```", "", README))) <= targets
+
+
+def test_each_silenced_lint_has_its_reason() -> None:
+    """Whoever turns pylint off says why on the same line, and turns it on again where it stood alone."""
+    files = [path for folder in ("eventsapp", "tests", "terraform") for path in (ROOT / folder).rglob("*.py")]
+    lines = [line for path in files for line in path.read_text().splitlines() if "pylint" + ": disable" in line]
+    assert len(lines) > 10
+    assert [line for line in lines if not re.search(r"# pylint" + r": disable=[a-z, -]+  # \S+", line)] == []

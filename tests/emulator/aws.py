@@ -49,7 +49,7 @@ async def serve(folder: Path) -> None:
     prepare_environment(folder, port)
     aws = Aws()
     from hypercorn.asyncio import serve as serve_asgi  # pylint: disable=import-outside-toplevel  # after ministack
-    from hypercorn.config import Config  # pylint: disable=import-outside-toplevel
+    from hypercorn.config import Config  # pylint: disable=import-outside-toplevel  # after ministack
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -94,7 +94,7 @@ def prepare_environment(folder: Path, port: int) -> None:
     })
 
 
-class Aws:  # pylint: disable=too-few-public-methods  # an ASGI app is called, no more
+class Aws:
     """The ASGI app: ministack's, corrected."""
 
     def __init__(self) -> None:
@@ -106,13 +106,13 @@ class Aws:  # pylint: disable=too-few-public-methods  # an ASGI app is called, n
         say_what_policies_ask()
 
     def _correct_app(self) -> None:
-        decompress = self._app._decompress_request_body  # pylint: disable=protected-access
+        decompress = self._app._decompress_request_body  # pylint: disable=protected-access  # ministack's
 
         def decompress_for_aws(body: bytes, headers: dict[str, str]) -> bytes:
             return body if _serving_api.get() else decompress(body, headers)
 
         # AWS's own services take compressed bodies; an API's stage hands on what it got.
-        self._app._decompress_request_body = decompress_for_aws  # pylint: disable=protected-access
+        self._app._decompress_request_body = decompress_for_aws  # pylint: disable=protected-access  # ministack's
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an ASGI request."""
@@ -145,7 +145,7 @@ def service(name: str) -> ModuleType:
 
 def require_oidc_provider(sts: ModuleType, iam: ModuleType) -> None:
     """Let a web identity in only where the account has its provider, for that audience, as AWS does."""
-    # pylint: disable=protected-access
+    # pylint: disable=protected-access  # ministack's
     denied_by_trust = sts._web_identity_trust_denied
 
     def denied(role_arn: str, params: dict[str, Any], use_json: bool) -> Answer | None:
@@ -161,7 +161,7 @@ def require_oidc_provider(sts: ModuleType, iam: ModuleType) -> None:
 
 def say_what_policies_ask() -> None:
     """Tell the evaluation of policies what AWS tells it: a call's resource, a role's boundary, an API's tags."""
-    # pylint: disable=protected-access
+    # pylint: disable=protected-access  # ministack's
     actions, tagging = import_module("ministack.core.iam_actions"), service("tagging")
     resource_of, context_of, tags_of = actions.extract_resource_arn, actions.request_tag_context, tagging.resource_tags
     action_of = actions.extract_iam_action
@@ -455,7 +455,7 @@ class Functions:
         key = import_module("ministack.core.lambda_runtime").execution_credentials(config)["AWS_ACCESS_KEY_ID"]
         role = self._evaluator.resolve_principal(key, account)
         needed = [("logs:CreateLogStream", f"{arn}:log-stream:new"), ("logs:PutLogEvents", f"{arn}:log-stream:new")]
-        if group not in service("cloudwatch_logs")._log_groups:  # pylint: disable=protected-access
+        if group not in service("cloudwatch_logs")._log_groups:  # pylint: disable=protected-access  # ministack's
             needed.append(("logs:CreateLogGroup", arn))
         if all(self._allows(role, action, resource) for action, resource in needed):
             self._emit_logs(func, *arguments, **named)
