@@ -132,20 +132,23 @@ async def supervise_api(port: int, endpoint: str, stop: asyncio.Event, data_dir:
     """Run the API, anew after each change of its code, until `stop`. Raises CannotRun when it ends by itself."""
     stopping = asyncio.create_task(stop.wait())
     greeting = asyncio.create_task(greet(port, data_dir))
-    while not stop.is_set():
-        # The pipe is how the child learns that this process is gone, even when it was killed.
-        api = await asyncio.create_subprocess_exec(
-            sys.executable, __file__, "serve", stdin=asyncio.subprocess.PIPE, env=api_environment(port, endpoint)
-        )
-        ended = asyncio.create_task(api.wait())
-        await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
-        if not ended.done():
-            api.terminate()
-            await ended
-        elif api.returncode != RESTART_REQUEST_RC and not stop.is_set():
-            greeting.cancel()
-            raise CannotRun(f"the API's process ended by itself (code {api.returncode}); start again with `make run`.")
-    greeting.cancel()
+    try:
+        while not stop.is_set():
+            # The pipe is how the child learns that this process is gone, even when it was killed.
+            api = await asyncio.create_subprocess_exec(
+                sys.executable, __file__, "serve", stdin=asyncio.subprocess.PIPE, env=api_environment(port, endpoint)
+            )
+            ended = asyncio.create_task(api.wait())
+            await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                api.terminate()
+                await ended
+            elif api.returncode != RESTART_REQUEST_RC and not stop.is_set():
+                raise CannotRun(
+                    f"the API's process ended by itself (code {api.returncode}); start again with `make run`."
+                )
+    finally:
+        greeting.cancel()
 
 
 def api_environment(port: int, endpoint: str) -> dict[str, str]:

@@ -15,7 +15,8 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from processes import ROOT
+
 BUILD = ROOT / "build" / "bench"
 ROUNDS = 21
 WARM_REQUESTS = 500

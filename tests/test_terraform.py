@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from ministack.core.iam_evaluator import EvalContext, evaluate, evaluate_trust_policy, parse_policy_document
+from processes import ROOT
 
-REPOSITORY = Path(__file__).parent.parent
 STAGES = ["dev", "staging", "prod"]
 ACCOUNT, REGION = "123456789012", "ap-southeast-1"  # what terraform/oidc/tests plan with
 ISSUER = "token.actions.githubusercontent.com"
@@ -45,7 +45,7 @@ SKIPS = {
 def run(*command: str | Path, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a command; where it fails, fail with all it said."""
     # The providers that `init` fetches stay for the next run.
-    environment = {**os.environ, "TF_DATA_DIR": str(REPOSITORY / ".local" / "terraform-tests"), "NO_COLOR": "1"}
+    environment = {**os.environ, "TF_DATA_DIR": str(ROOT / ".local" / "terraform-tests"), "NO_COLOR": "1"}
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     if check and done.returncode:
         said = f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
@@ -56,15 +56,15 @@ def run(*command: str | Path, cwd: Path, check: bool = True) -> subprocess.Compl
 def copied(target: Path) -> Path:
     """Copy the Terraform code, with what was packaged, and return where to."""
     unwanted = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfplan", "*_override.tf", "__pycache__")
-    return shutil.copytree(REPOSITORY / "terraform", target, ignore=unwanted)
+    return shutil.copytree(ROOT / "terraform", target, ignore=unwanted)
 
 
 @pytest.fixture(scope="session", name="packaged_stage")
 def _packaged_stage() -> str:
     """Return the stage of the packaged function; package it where it is not."""
-    packaged = REPOSITORY / "terraform" / "chalice.tf.json"
+    packaged = ROOT / "terraform" / "chalice.tf.json"
     if not packaged.exists():
-        run("make", "package", "STAGE=dev", cwd=REPOSITORY)
+        run("make", "package", "STAGE=dev", cwd=ROOT)
     return json.loads(packaged.read_text(encoding="utf-8"))["locals"]["packaged_stage"]
 
 
@@ -106,7 +106,7 @@ def _plans(oidc: Path) -> dict[str, dict[str, Any]]:
 
 def test_terraform_is_formatted() -> None:
     """Terraform's own format is the only one."""
-    badly = run("terraform", "fmt", "-check", "-recursive", "-list=true", cwd=REPOSITORY / "terraform", check=False)
+    badly = run("terraform", "fmt", "-check", "-recursive", "-list=true", cwd=ROOT / "terraform", check=False)
     assert (badly.returncode, badly.stdout) == (0, "")
 
 
@@ -134,7 +134,7 @@ def test_a_stage_differs_as_its_tfvars_say(roots: dict[str, Path], stage: str) -
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_keeps_its_state_apart_and_locked(stage: str) -> None:
     """Each stage has a state of its own in the bucket, encrypted, with the backend's own lock."""
-    backend = (REPOSITORY / "terraform" / "stages" / f"{stage}.s3.tfbackend").read_text(encoding="utf-8")
+    backend = (ROOT / "terraform" / "stages" / f"{stage}.s3.tfbackend").read_text(encoding="utf-8")
     assert {tuple(part.strip() for part in line.split("=")) for line in backend.splitlines()} == {
         ("key", f'"event-api/{stage}.tfstate"'),
         ("region", f'"{REGION}"'),
@@ -429,11 +429,11 @@ def test_a_function_boundary_is_what_the_function_needs(plans: dict[str, dict[st
 @pytest.fixture(scope="session", name="checkov")
 def _checkov() -> Path:
     """Return checkov, installed once in an environment of its own."""
-    home, wanted = REPOSITORY / ".local" / "checkov", REPOSITORY / "tests" / "requirements-checkov.txt"
+    home, wanted = ROOT / ".local" / "checkov", ROOT / "tests" / "requirements-checkov.txt"
     installed = home / "installed.txt"
     if not installed.exists() or installed.read_text(encoding="utf-8") != wanted.read_text(encoding="utf-8"):
-        run(sys.executable, "-m", "venv", "--clear", home, cwd=REPOSITORY)
-        run(home / "bin" / "python", "-m", "pip", "install", "--quiet", "-r", wanted, cwd=REPOSITORY)
+        run(sys.executable, "-m", "venv", "--clear", home, cwd=ROOT)
+        run(home / "bin" / "python", "-m", "pip", "install", "--quiet", "-r", wanted, cwd=ROOT)
         shutil.copyfile(wanted, installed)
     return home / "bin" / "checkov"
 

@@ -21,7 +21,7 @@ from chalicelib.problem import EventNotFound, StoreUnavailable
 CONNECT_TIMEOUT, READ_TIMEOUT = 1, 2  # seconds, for one attempt
 DEADLINE = 9.0  # seconds: no attempt starts that could end later
 ATTEMPTS = 5
-FIRST_PAUSE = 0.05  # seconds; doubles with each attempt, and each pause is a random part of it
+FIRST_PAUSE = 0.1  # seconds; doubles with each attempt, and each pause is a random part of it
 SECONDS_A_DAY = 86_400
 
 _THROTTLES = {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"}
@@ -132,7 +132,7 @@ class EventStore:
                 error = exc.response["Error"]["Code"] if isinstance(exc, ClientError) else type(exc).__name__
                 if error == "ConditionalCheckFailedException":
                     raise
-                pause = random.uniform(0, FIRST_PAUSE * 2**attempt)
+                pause = random.uniform(0, FIRST_PAUSE * 2 ** (attempt - 1))
                 in_time = time.monotonic() + pause + CONNECT_TIMEOUT + READ_TIMEOUT <= deadline
                 if attempt == ATTEMPTS or not in_time or not _passes(exc):
                     fields = {"error": error, "attempts": attempt}
