@@ -1,12 +1,13 @@
 # The one place that knows how each thing is done. `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test contract bench package plan apply url deploy-local destroy-local clean
+.PHONY: help run token test contract bench package plan apply url deploy-local destroy-local clean
 SHELL := /bin/sh
 
 venv := .venv
 python := $(venv)/bin/python
 installed := $(venv)/.installed
 PORT ?= 8000
+AUTH ?= on
 STAGE ?= dev
 terraform := terraform -chdir=terraform
 fits := 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'
@@ -14,8 +15,11 @@ fits := 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
-run: $(installed) ## run the API on http://127.0.0.1:8000 (PORT=8001 for another port)
-	@PORT="$(PORT)" exec $(python) eventsapp/local.py
+run: $(installed) ## run the API on http://127.0.0.1:8000 (PORT=8001 for another port, AUTH=off to ask nobody)
+	@PORT="$(PORT)" AUTH="$(AUTH)" exec $(python) eventsapp/local.py
+
+token: $(installed) ## create, list, show, revoke or rotate a caller's token: make token ARGS="create --help"
+	@$(python) eventsapp/tokens.py $(ARGS)
 
 test: $(installed) ## check everything: pylint, pytest, coverage
 	@$(python) -m pylint eventsapp tests terraform/merge.py

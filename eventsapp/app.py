@@ -8,11 +8,14 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 import msgspec
-from chalice import Chalice, Response
-from chalice.app import Request
+from botocore.client import BaseClient
+from chalice import AuthResponse, AuthRoute, Chalice, Response
+from chalice.app import AuthRequest, Request
 
-from chalicelib import event, problem
-from chalicelib.store import EventStore, StoredEvent, create_client
+from chalicelib import event, problem, token
+from chalicelib.dynamodb import Table, create_client
+from chalicelib.store import EventStore, StoredEvent
+from chalicelib.token import TokenStore
 
 MAX_AGE = 31_536_000  # seconds; to a cache, a year is for ever
 
@@ -20,15 +23,48 @@ app = Chalice(app_name="event-api", configure_logs=False)
 app.api.binary_types.clear()  # bodies are text; a type listed here would come and go as base64
 
 
+# What each scope opens, and what every known caller gets, which is 405. API Gateway keeps what it is told of a token, and
+# holds every later request with it against that, so it has to be right for all of them.
+ROUTES = {
+    token.WRITE: AuthRoute("/events", ["POST"]),
+    token.READ: AuthRoute("/events/*", ["GET", "HEAD"]),
+}
+OTHER_METHODS = [
+    AuthRoute(route.path, [method for method in AuthResponse.ALL_HTTP_METHODS if method not in route.methods])
+    for route in ROUTES.values()
+]
+
+
 @functools.cache
-def event_store() -> EventStore:
-    """Return the store that the environment names, made once."""
-    return EventStore(create_client(), os.environ["TABLE_NAME"], int(os.environ.get("RETENTION_DAYS", "0")))
+def dynamodb() -> BaseClient:
+    """Return the client of both stores, made once."""
+    return create_client()
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
     # Lambda gives its init phase a full core, whatever the function's memory buys it later.
-    event_store()
+    dynamodb()
+
+
+@app.authorizer(ttl_seconds=300)
+def authorizer(request: AuthRequest) -> AuthResponse:
+    """Tell API Gateway what a token opens, and whose events it is about. It asks once for each token and cache time.
+
+    Raises Unauthorized, which the gateway answers with 401, and StoreUnavailable, which it answers with 503.
+    """
+    tokens = TokenStore(Table(dynamodb(), os.environ["TOKEN_TABLE_NAME"]))
+    known = tokens.authenticate(request.token)
+    routes = [route for scope, route in ROUTES.items() if scope in known.scopes]
+    return AuthResponse([*routes, *OTHER_METHODS], known.key_id, {"tenant": known.tenant})
+
+
+def event_store(request: Request) -> EventStore:
+    """Return the store of the caller's tenant, whom the authorizer alone names. Raises Unauthorized without one."""
+    tenant = (request.context.get("authorizer") or {}).get("tenant")
+    if not tenant:
+        raise problem.Unauthorized
+    table = Table(dynamodb(), os.environ["TABLE_NAME"])
+    return EventStore(table, tenant, int(os.environ.get("RETENTION_DAYS", "0")))
 
 
 def answers_problems(view: Callable[..., Response]) -> Callable[..., Response]:
@@ -55,14 +91,14 @@ def chalice_errors_as_problems(request: Request, get_response: Callable[[Request
     return problem_response(problem.InternalError(), request)
 
 
-@app.route("/events", methods=["POST"], content_types=[])
+@app.route("/events", methods=["POST"], content_types=[], authorizer=authorizer)
 @answers_problems
 def post_event() -> Response:
     """Store an event once, however often it is sent."""
     request = app.current_request
     require_json(request)
     content = event.parse(body_of(request))
-    stored, written = event_store().write(content)
+    stored, written = event_store(request).write(content)
     if written:
         location = f"{request.context['path'].rstrip('/')}/{stored.event.id}"
         return event_response(stored, 201, {"Location": location})
@@ -73,17 +109,18 @@ def post_event() -> Response:
     return event_response(stored, 200, {"Idempotent-Replayed": "true"})
 
 
-@app.route("/events/{event_id}", methods=["GET", "HEAD"], content_types=[])
+@app.route("/events/{event_id}", methods=["GET", "HEAD"], content_types=[], authorizer=authorizer)
 @answers_problems
 def get_event(event_id: str) -> Response:
     """Return an event. The server drops the body of an answer to HEAD."""
+    request = app.current_request
     event_id = unquote(event_id)
     if not event.is_id(event_id):
         raise problem.EventNotFound
-    stored = event_store().read(event_id)
+    stored = event_store(request).read(event_id)
     age = MAX_AGE if stored.expires_at is None else min(MAX_AGE, stored.expires_at - int(time.time()))
     caching = {"Cache-Control": f"private, max-age={age}, immutable"}
-    if names_etag(app.current_request.headers.get("if-none-match", ""), etag(stored)):
+    if names_etag(request.headers.get("if-none-match", ""), etag(stored)):
         return Response("", {"ETag": etag(stored), **caching}, 304)
     return event_response(stored, 200, caching)
 

@@ -26,11 +26,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
+from chalice import AuthResponse, Chalice
+from chalice.app import RouteEntry
 from chalice.cli.filewatch import RESTART_REQUEST_RC
 from chalice.cli.reloader import start_worker_process
 from chalice.config import Config
 from chalice.local import ChaliceRequestHandler, ForbiddenError, LocalChalice, LocalDevServer, LocalGateway
-from chalice.local import ThreadedHTTPServer
+from chalice.local import LocalGatewayAuthorizer, NotAuthorizedError, ThreadedHTTPServer
 from hypercorn.asyncio import serve as serve_asgi
 from hypercorn.config import Config as ServerConfig
 
@@ -39,12 +41,16 @@ APP_DIR = Path(__file__).resolve().parent
 GATEWAY_BODY_LIMIT = 10 * 1024 * 1024  # bytes; API Gateway's own
 GATEWAY_TIMEOUT = 29  # seconds; API Gateway's own
 
-TABLE = {
-    "TableName": "events",
-    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
-    "BillingMode": "PAY_PER_REQUEST",
-}
+TENANT = "local"  # of the token that is made at the start, and of every caller where nobody is asked for one
+TABLES = [
+    {
+        "TableName": name,
+        "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    for name, key in (("events", "pk"), ("tokens", "key_id"))
+]
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -58,6 +64,7 @@ def main() -> None:
         serve()
     try:
         require_retention(os.environ.get("RETENTION_DAYS", "0"))
+        require_auth(os.environ.get("AUTH", "on"))
         asyncio.run(run(port_of(os.environ["PORT"]), Path(os.environ.get("DATA_DIR", APP_DIR.parent / ".local"))))
     except* CannotRun as group:
         sys.exit("\n".join(f"make run: {exc}" for exc in group.exceptions))
@@ -79,7 +86,7 @@ async def run(port: int, data_dir: Path) -> None:
     with open_journal(data_dir) as journal:
         aws = DurableAws(journal)
         await aws.replay()
-        await aws.create_table()
+        await aws.create_tables()
         await run_parts(port, aws, stop, data_dir)
 
 
@@ -87,6 +94,8 @@ async def run_parts(port: int, aws: AsgiApp, stop: asyncio.Event, data_dir: Path
     """Run the embedded AWS, on a port that is free, and the API that uses it."""
     listener = socket.create_server((HOST, 0))
     endpoint = f"http://{HOST}:{listener.getsockname()[1]}"
+    address = data_dir / "aws.json"  # where `make token` finds the tokens
+    address.write_text(json.dumps({"endpoint": endpoint}))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(serve_aws(aws, listener, stop))
         tasks.create_task(stop_without_make(stop))
@@ -94,12 +103,19 @@ async def run_parts(port: int, aws: AsgiApp, stop: asyncio.Event, data_dir: Path
             await supervise_api(port, endpoint, stop, data_dir)
         finally:
             stop.set()
+            address.unlink()
 
 
 def require_retention(days: str) -> None:
     """Raise CannotRun unless a text is a number of days, as Terraform requires for a deployment."""
     if not (days.isascii() and days.isdigit()):
         raise CannotRun(f"RETENTION_DAYS is {days!r}: make it a whole number of days, or 0 to keep events for ever.")
+
+
+def require_auth(auth: str) -> None:
+    """Raise CannotRun unless a text says whether the API asks who calls."""
+    if auth not in ("on", "off"):
+        raise CannotRun(f"AUTH is {auth!r}: make it on, to ask for tokens as a deployed API does, or off.")
 
 
 def port_of(text: str) -> int:
@@ -131,7 +147,7 @@ async def stop_without_make(stop: asyncio.Event) -> None:
 async def supervise_api(port: int, endpoint: str, stop: asyncio.Event, data_dir: Path) -> None:
     """Run the API, anew after each change of its code, until `stop`. Raises CannotRun when it ends by itself."""
     stopping = asyncio.create_task(stop.wait())
-    greeting = asyncio.create_task(greet(port, data_dir))
+    greeting = asyncio.create_task(greet(port, endpoint, data_dir))
     try:
         while not stop.is_set():
             # The pipe is how the child learns that this process is gone, even when it was killed.
@@ -155,7 +171,8 @@ def api_environment(port: int, endpoint: str) -> dict[str, str]:
     """Return the environment in which the API can reach the embedded AWS, and no other."""
     ours = {
         "PORT": str(port),
-        "TABLE_NAME": TABLE["TableName"],
+        "TABLE_NAME": "events",
+        "TOKEN_TABLE_NAME": "tokens",
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_DEFAULT_REGION": "ap-southeast-1",
         "AWS_ACCESS_KEY_ID": "local",
@@ -169,8 +186,9 @@ def api_environment(port: int, endpoint: str) -> dict[str, str]:
     return {**{name: value for name, value in os.environ.items() if not name.startswith("AWS_")}, **ours}
 
 
-async def greet(port: int, data_dir: Path) -> None:
-    """Print how to use the API once it answers."""
+async def greet(port: int, endpoint: str, data_dir: Path) -> None:
+    """Print how to use the API once it answers, with a token that it takes."""
+    token = await asyncio.to_thread(own_token, endpoint, data_dir / "token") if asks_for_tokens() else ""
     while True:
         try:
             _, writer = await asyncio.open_connection(HOST, port)
@@ -179,15 +197,31 @@ async def greet(port: int, data_dir: Path) -> None:
             await asyncio.sleep(0.05)
     writer.close()
     url = f"http://{HOST}:{port}"
+    header = f" -H 'Authorization: Bearer {token}'" if token else ""
+    asks = f"It asks for a token: the one below is in {data_dir / 'token'}, and `make token` makes others."
+    if not token:
+        asks = f"AUTH is off: it asks nobody for a token, and takes everybody for the tenant {TENANT}."
     print(f"""
 The Event API listens on {url} and keeps its events in {data_dir}.
+{asks}
 A change under {APP_DIR} reloads it; Ctrl-C ends it. Paste into another terminal:
 
-curl -i {url}/events -H 'Content-Type: application/json' \\
+curl -i {url}/events{header} -H 'Content-Type: application/json' \\
   -d '{{"id": "order-1001", "type": "order.paid", "payload": {{"total": 42.50}}}}'
 
-curl -i {url}/events/order-1001
+curl -i {url}/events/order-1001{header}
 """, flush=True)
+
+
+def own_token(endpoint: str, path: Path) -> str:
+    """Return the token that a file keeps, a new one if need be."""
+    tokens = importlib.import_module("tokens")
+    return tokens.keep(tokens.TokenTable(tokens.local_client(endpoint, "local"), "tokens"), path, TENANT, "make run")
+
+
+def asks_for_tokens() -> bool:
+    """Tell whether the API asks who calls, which only here can be turned off."""
+    return os.environ.get("AUTH", "on") == "on"
 
 
 # The embedded AWS: ministack's, with a journal.
@@ -262,17 +296,18 @@ class DurableAws:
             whole += len(line)
         self._journal.truncate(whole)
 
-    async def create_table(self) -> None:
-        """Create the table of events unless it is there."""
-        body = json.dumps(TABLE).encode()
+    async def create_tables(self) -> None:
+        """Create the tables unless they are there."""
         scope = "20260101/ap-southeast-1/dynamodb/aws4_request"
         headers = {
             b"x-amz-target": b"DynamoDB_20120810.CreateTable",
             b"content-type": b"application/x-amz-json-1.0",
             b"authorization": f"AWS4-HMAC-SHA256 Credential=local/{scope}, SignedHeaders=host, Signature=none".encode(),
         }
-        if await self._status(headers, body) == 200:
-            self._record(headers, body)
+        for table in TABLES:
+            body = json.dumps(table).encode()
+            if await self._status(headers, body) == 200:
+                self._record(headers, body)
 
     async def _status(self, headers: dict[bytes, bytes], body: bytes) -> int:
         """Make a call from within, and return its HTTP status."""
@@ -339,18 +374,50 @@ class Server(ThreadedHTTPServer):
 
 
 class Gateway(LocalGateway):
-    """Chalice's stand-in for API Gateway, with our answer to a path that has no route."""
+    """Chalice's stand-in for API Gateway, with the answers of ours to what no route gets to see."""
+
+    def __init__(self, app_object: Chalice, config: Config, asks: bool) -> None:
+        """`asks` tells whether callers have to have a token; without, each is of the one tenant there is."""
+        super().__init__(app_object, config)
+        self._authorizer = Authorizer(app_object) if asks else NoAuthorizer()
 
     def handle_request(self, method: str, path: str, headers: dict[str, Any], body: bytes | None) -> dict[str, Any]:
         """Return the answer to a request in the form of Lambda's proxy integration."""
+        problem = app_module("problem")
         path = path.replace(";", "%3B")  # which chalice would cut off, with what follows it
+        context = self._generate_lambda_context()
         try:
-            return super().handle_request(method, path, headers, body)
-        except ForbiddenError:  # what chalice makes of such a path, as API Gateway does by default
-            return answer_to(app_module("problem").PathNotFound())
+            request = self._generate_lambda_event(method, path, headers, body)
+        except ValueError:
+            return answer_to(problem.PathNotFound())
+        if method not in AuthResponse.ALL_HTTP_METHODS:  # which API Gateway takes for a path that it has not
+            return answer_to(problem.PathNotFound())
+        try:
+            request, context = self._authorizer.authorize(path, request, context)
+        except (NotAuthorizedError, problem.Unauthorized):
+            return answer_to(problem.Unauthorized())
+        except ForbiddenError:
+            return answer_to(problem.Forbidden())
+        except problem.StoreUnavailable:
+            return answer_to(problem.AuthorizerUnavailable())
+        return self._app_object(request, context)
 
-    def _has_user_defined_options_method(self, lambda_event: dict[str, Any]) -> bool:
-        return True  # let the app answer OPTIONS as any method that it has not
+
+class Authorizer(LocalGatewayAuthorizer):
+    """Chalice's stand-in for API Gateway's caller of the authorizer. It keeps no answer."""
+
+    def _route_for_event(self, lambda_event: dict[str, Any]) -> RouteEntry:
+        # A method that the path has not is answered to known callers alone.
+        return next(iter(self._app_object.routes[lambda_event["requestContext"]["resourcePath"]].values()))
+
+
+class NoAuthorizer:
+    """What stands in the authorizer's place where AUTH is off."""
+
+    def authorize(self, _path: str, request: dict[str, Any], context: Any) -> tuple[dict[str, Any], Any]:
+        """Let every caller in, all as one tenant."""
+        request["requestContext"]["authorizer"] = {"tenant": TENANT, "principalId": "anybody"}
+        return request, context
 
 
 class Handler(ChaliceRequestHandler):
@@ -359,10 +426,9 @@ class Handler(ChaliceRequestHandler):
     disable_nagle_algorithm = True  # headers and body are two writes, and the second would wait for an ACK
     timeout = GATEWAY_TIMEOUT
 
-    def setup(self) -> None:
-        """Put our gateway in the place of chalice's."""
-        super().setup()
-        self.local_gateway.__class__ = Gateway
+    def __init__(self, *connection: Any, app_object: Chalice, config: Config) -> None:
+        self._gateway = Gateway(app_object, config, asks_for_tokens())
+        super().__init__(*connection, app_object, config)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer what no route gets to see, and end the connection: where its next request starts is not known."""
@@ -386,7 +452,7 @@ class Handler(ChaliceRequestHandler):
             answer = answer_to(app_module("problem").BodyTooLarge(app_module("event").MAX_BODY_BYTES))
             self._end_with(answer["statusCode"], answer["headers"], answer["body"])
         else:
-            answer = self.local_gateway.handle_request(self.command, self.path, dict(self.headers), body)
+            answer = self._gateway.handle_request(self.command, self.path, dict(self.headers), body)
             self._send_http_response(answer["statusCode"], answer["headers"], answer["body"])
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _generic_handle

@@ -4,7 +4,7 @@ import http.client
 import os
 from collections.abc import Iterator
 
-for name in [name for name in os.environ if name.startswith("AWS_") or name == "RETENTION_DAYS"]:
+for name in [name for name in os.environ if name.startswith("AWS_") or name in ("AUTH", "RETENTION_DAYS")]:
     del os.environ[name]
 os.environ.update(
     AWS_ACCESS_KEY_ID="test",
@@ -13,16 +13,17 @@ os.environ.update(
     AWS_CONFIG_FILE=os.devnull,
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
     TABLE_NAME="events",
+    TOKEN_TABLE_NAME="tokens",
 )
 
 # pylint: disable=wrong-import-position  # they read the environment
-import botocore.session
 import hypothesis
 import pytest
-from moto import mock_aws
 
 import app as event_api
-import local
+import tokens
+from chalicelib.token import SCOPES
+from moto_tables import tables_in_moto
 from processes import LocalProcess, eventually
 from targets import Api, InProcessApi, UrlApi
 
@@ -41,16 +42,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Wait until the API of --url answers, as a new stage may take a while to; say so once where none does."""
     url = config.getoption("--url")
-    if url and not eventually(lambda: answers(url), config.getoption("--patience")):
+    if url and not eventually(lambda: status(url) in (401, 403, 404), config.getoption("--patience")):
         pytest.exit(f"No Event API answers at {url}.", returncode=2)
+    if url and status(url) != 404:
+        pytest.exit(f"Set EVENT_API_TOKEN to a token that {url} takes, with both scopes.", returncode=2)
 
 
-def answers(url: str) -> bool:
-    """Tell whether an Event API is at a URL."""
+def url_api(url: str) -> UrlApi:
+    """Return the API at a URL, called with the token of the environment."""
+    return UrlApi(url, os.environ.get("EVENT_API_TOKEN"))
+
+
+def status(url: str) -> int | None:
+    """Return what an Event API at a URL says to a read of what cannot be; None where there is none."""
     try:
-        return UrlApi(url).request("GET", "/events/-").status == 404
+        return url_api(url).request("GET", "/events/-").status
     except (OSError, http.client.HTTPException):
-        return False
+        return None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -64,7 +72,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _api(request: pytest.FixtureRequest) -> Api:
     """The API under test."""
     if request.param == "url":
-        return UrlApi(request.config.getoption("--url"))
+        return url_api(request.config.getoption("--url"))
     return request.getfixturevalue(request.param)
 
 
@@ -72,21 +80,25 @@ def _api(request: pytest.FixtureRequest) -> Api:
 def _server(request: pytest.FixtureRequest) -> Api:
     """An API behind a real HTTP server, for what a test client cannot show."""
     url = request.config.getoption("--url")
-    return UrlApi(url) if url else request.getfixturevalue("local_api")
+    return url_api(url) if url else request.getfixturevalue("local_api")
 
 
 @pytest.fixture(name="in_process_api", scope="module")
 def _in_process_api() -> Iterator[Api]:
-    """The app in this process, its table in moto."""
-    with mock_aws():
-        botocore.session.get_session().create_client("dynamodb").create_table(**local.TABLE)
-        event_api.event_store.cache_clear()
-        yield InProcessApi(event_api.app)
-        event_api.event_store.cache_clear()
+    """The app in this process, its tables in moto, called with a token of both scopes."""
+    with tables_in_moto() as client:
+        token, _ = tokens.TokenTable(client, "tokens").create("local", "test", frozenset(SCOPES), None)
+        yield InProcessApi(event_api.app, token)
+
+
+@pytest.fixture(name="local_process", scope="session")
+def _local_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProcess]:
+    """The API as `make run` starts it."""
+    with LocalProcess(tmp_path_factory.mktemp("local")) as running:
+        yield running
 
 
 @pytest.fixture(name="local_api", scope="session")
-def _local_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """The API as `make run` starts it."""
-    with LocalProcess(tmp_path_factory.mktemp("local")) as running:
-        yield UrlApi(running.url)
+def _local_api(local_process: LocalProcess) -> Api:
+    """The API as `make run` starts it, called with the token that it makes."""
+    return local_process.api

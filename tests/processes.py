@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from targets import UrlApi
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -36,6 +38,16 @@ class LocalProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    @property
+    def token(self) -> str:
+        """Return the token that it keeps."""
+        return (self.data_dir / "token").read_text().strip()
+
+    @property
+    def api(self) -> UrlApi:
+        """Return the API, called with that token."""
+        return UrlApi(self.url, self.token)
 
     @property
     def output(self) -> str:

@@ -37,14 +37,15 @@ class Api(Protocol):
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Answer:
-        """Send just this, no header added but what HTTP itself needs."""
+        """Send just this, no header added but what HTTP itself needs, and the token that the API was given here."""
 
 
 class UrlApi:
     """The API at a base URL."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str | None = None) -> None:
         parts = urlsplit(url)
+        self._token = token
         self.path = parts.path.rstrip("/")
         self._connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self.host = parts.netloc
@@ -55,7 +56,7 @@ class UrlApi:
         """Send one request on a connection of its own."""
         connection = self._connect(self.host, timeout=30)
         try:
-            connection.request(method, self.path + path, body, headers or {})
+            connection.request(method, self.path + path, body, with_token(headers, self._token))
             response = connection.getresponse()
             return Answer(
                 response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
@@ -69,14 +70,16 @@ class InProcessApi:
 
     path = ""
 
-    def __init__(self, app: Chalice) -> None:
-        self._client = _Client(app, Config.create())
+    def __init__(self, app: Chalice, token: str | None = None, asks: bool = True) -> None:
+        """`asks` tells whether there is an authorizer."""
+        self._token = token
+        self._client = _Client(app, Config.create(), asks)
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Answer:
         """Call the app."""
-        response = self._client.request(method, path, headers or {}, body or b"")
+        response = self._client.request(method, path, with_token(headers, self._token), body or b"")
         fields = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, fields, b"" if method == "HEAD" else response.body)
 
@@ -84,9 +87,14 @@ class InProcessApi:
 class _Client(TestHTTPClient):
     """Chalice's test client, behind the local server's gateway."""
 
-    def __init__(self, app: Chalice, config: Config) -> None:
+    def __init__(self, app: Chalice, config: Config, asks: bool) -> None:
         super().__init__(app, config)
-        self._local_gateway = Gateway(app, config)
+        self._local_gateway = Gateway(app, config, asks)
+
+
+def with_token(headers: dict[str, str] | None, token: str | None) -> dict[str, str]:
+    """Return headers with a token, where there is one and they have none."""
+    return {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
 
 
 def post(api: Api, body: bytes | dict[str, Any], **headers: str) -> Answer:

@@ -49,7 +49,7 @@ def test_acknowledged_event_survives_kill_9(data_dir: Path, victim: str) -> None
     """After kill -9 of any part nothing is left running, and a new start has every acknowledged event."""
     events = [an_event(payload={"n": n}) for n in range(20)]
     with LocalProcess(data_dir) as running:
-        api = UrlApi(running.url)
+        api = running.api
         first = [post(api, event) for event in events]
         assert {answer.status for answer in first} == {201}
         if victim == "both":
@@ -61,7 +61,7 @@ def test_acknowledged_event_survives_kill_9(data_dir: Path, victim: str) -> None
         if victim == "api":
             assert "make run: the API's process ended by itself (code -9)" in running.output
     with LocalProcess(data_dir) as running:
-        api = UrlApi(running.url)
+        api = running.api
         assert [get(api, str(event["id"])).body for event in events] == [answer.body for answer in first]
         assert post(api, events[0]).status == 200
 
@@ -70,14 +70,14 @@ def test_write_that_was_cut_off_is_forgotten(data_dir: Path) -> None:
     """Half a journal line was never acknowledged: it is dropped, and the journal goes on behind the whole ones."""
     event, later = an_event(), an_event()
     with LocalProcess(data_dir) as running:
-        post(UrlApi(running.url), event)
+        post(running.api, event)
     with (data_dir / "journal.jsonl").open("ab") as journal:
         journal.write(b'{"headers": {"x-amz-target": "DynamoDB_2012')
     with LocalProcess(data_dir) as running:
-        assert get(UrlApi(running.url), event["id"]).status == 200
-        post(UrlApi(running.url), later)
+        assert get(running.api, event["id"]).status == 200
+        post(running.api, later)
     with LocalProcess(data_dir) as running:
-        assert get(UrlApi(running.url), later["id"]).status == 200
+        assert get(running.api, later["id"]).status == 200
 
 
 def refusal(data_dir: Path, **environment: str) -> str:
@@ -158,7 +158,7 @@ def test_change_reloads_and_a_fault_waits_for_its_repair(tmp_path: Path) -> None
     code = problem.read_text()
     event = an_event()
     with LocalProcess(tmp_path / "data", app_dir / "local.py") as running:
-        api = UrlApi(running.url)
+        api = running.api
         assert post(api, event).status == 201
 
         def title() -> str:

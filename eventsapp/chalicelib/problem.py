@@ -59,21 +59,38 @@ class BadRequest(Problem):
 
 
 class Unauthorized(Problem):
-    """Raised when the gateway does not know the caller; only the gateway answers it."""
+    """Raised when a request has no token, or none that is known, whole and in force. Which of them is not told."""
 
     status, type, title = 401, "unauthorized", "The caller is not known"
 
     def __init__(self) -> None:
-        super().__init__("Say who calls, in the Authorization header.", {"WWW-Authenticate": "Bearer"})
+        super().__init__(
+            "Send a token that is in force, as Authorization: Bearer evt_...", {"WWW-Authenticate": "Bearer"}
+        )
+
+    def __str__(self) -> str:
+        return "Unauthorized"  # by which API Gateway knows it from a failure of the authorizer
 
 
 class Forbidden(Problem):
-    """Raised when the caller may not do this; only the gateway answers it."""
+    """Raised when the caller's token does not have the scope that a request takes."""
 
-    status, type, title = 403, "forbidden", "This is not allowed"
+    status, type, title = 403, "forbidden", "The token does not allow this"
 
     def __init__(self) -> None:
-        super().__init__("The caller may not do this, or a rule of the firewall refuses the request.")
+        super().__init__(
+            "To post takes a token with the scope events:write, to read one with events:read.",
+            {"WWW-Authenticate": 'Bearer error="insufficient_scope"'},
+        )
+
+
+class RequestBlocked(Problem):
+    """Raised when a rule of the firewall refuses a request; only the gateway answers it."""
+
+    status, type, title = 403, "request-blocked", "The request is refused"
+
+    def __init__(self) -> None:
+        super().__init__("A rule of the firewall refuses it: it looks like an attack, or too many come from its address.")
 
 
 class PathNotFound(Problem):
@@ -174,6 +191,18 @@ class StoreUnavailable(Problem):
         super().__init__(
             "Send the same request again. What was posted may or may not be stored; under its id it is stored once.",
             {"Retry-After": str(self.RETRY_AFTER)},
+        )
+
+
+class AuthorizerUnavailable(Problem):
+    """Raised when it cannot be found out who calls."""
+
+    status, type, title = 503, "authorizer-unavailable", "The caller cannot be checked"
+    RETRY_AFTER = 5  # seconds
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nothing was stored: send the same request again.", {"Retry-After": str(self.RETRY_AFTER)}
         )
 
 
