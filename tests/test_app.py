@@ -7,11 +7,9 @@ import subprocess
 import sys
 from typing import Any
 
-import botocore.session
 import pytest
 from bench import gateway_event
-from local import TABLE
-from moto import mock_aws
+from moto_tables import tables_in_moto
 from processes import ROOT
 
 import app as event_api
@@ -28,12 +26,8 @@ class Context:
 @pytest.fixture(name="table", autouse=True)
 def _table() -> Any:
     """A table of the test's own."""
-    with mock_aws():
-        client = botocore.session.get_session().create_client("dynamodb")
-        client.create_table(**TABLE)
-        event_api.event_store.cache_clear()
+    with tables_in_moto() as client:
         yield client
-        event_api.event_store.cache_clear()
 
 
 def post(body: str | None = BODY, **members: Any) -> dict[str, Any]:
@@ -80,6 +74,19 @@ def test_body_that_the_gateway_changed_is_refused() -> None:
 def test_no_body_is_refused() -> None:
     """A POST without a body is a fault of the whole."""
     assert post(None)["statusCode"] == 400
+
+
+@pytest.mark.parametrize("caller", [None, {}, {"principalId": "key"}, {"tenant": ""}])
+def test_request_that_no_authorizer_let_in_is_refused(caller: dict[str, str] | None) -> None:
+    """The tenant comes from the authorizer alone: without one nothing is stored or read, whatever a header says."""
+    for event in (
+        gateway_event("POST", "/events", None, BODY),
+        gateway_event("GET", "/events/{event_id}", {"event_id": "a"}, None),
+    ):
+        event["requestContext"]["authorizer"] = caller  # type: ignore[index]
+        event["headers"]["X-Tenant"] = event["headers"]["tenant"] = "acme"  # type: ignore[index]
+        answer = event_api.app(event, Context)
+        assert (answer["statusCode"], answer["headers"]["WWW-Authenticate"]) == (401, "Bearer")
 
 
 def test_problem_names_the_gateways_request() -> None:
@@ -129,6 +136,6 @@ def test_event_may_be_cached_no_longer_than_it_is_kept(
 def test_client_is_made_in_lambdas_init(on_lambda: bool, made: str) -> None:
     """Importing the app makes its client on Lambda, and nothing elsewhere."""
     environment = {**os.environ, **({"AWS_LAMBDA_FUNCTION_NAME": "f"} if on_lambda else {})}
-    code = "import app; print(app.event_store.cache_info().currsize)"
+    code = "import app; print(app.dynamodb.cache_info().currsize)"
     command = [sys.executable, "-c", code]
     assert subprocess.check_output(command, cwd=ROOT / "eventsapp", env=environment, text=True).strip() == made

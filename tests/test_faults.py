@@ -36,7 +36,7 @@ def _aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         loop.run_in_executor(None, lambda: (stop.wait(), loop.call_soon_threadsafe(stopping.set)))
         with open_journal(tmp_path_factory.mktemp("aws")) as journal:
             aws = DurableAws(journal)
-            await aws.create_table()
+            await aws.create_tables()
             await serve_aws(aws, listener, stopping)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
@@ -63,9 +63,9 @@ def _faulty(store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api
 def app_on(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """Yield the app on a DynamoDB endpoint."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
-    event_api.event_store.cache_clear()
-    yield InProcessApi(event_api.app)
-    event_api.event_store.cache_clear()
+    event_api.dynamodb.cache_clear()
+    yield InProcessApi(event_api.app, asks=False)
+    event_api.dynamodb.cache_clear()
 
 
 def assert_unavailable(answer: Answer, since: float) -> None:
@@ -181,7 +181,7 @@ def test_giving_up_is_logged_without_the_payload(
     store.afterwards = "throttled"
     with caplog.at_level(logging.DEBUG):
         post(faulty, an_event(payload={"card": "4111111111111111"}))
-    (record,) = [record for record in caplog.records if record.name == "chalicelib.store"]
+    (record,) = [record for record in caplog.records if record.name == "chalicelib.dynamodb"]
     assert record.getMessage() == "store unavailable: ProvisionedThroughputExceededException, attempts: 5"
     assert (record.__dict__["error"], record.__dict__["attempts"]) == ("ProvisionedThroughputExceededException", 5)
     ours = [record for record in caplog.records if not record.name.startswith(("botocore", "urllib3"))]
