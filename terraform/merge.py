@@ -21,19 +21,27 @@ sys.path.append(str(ROOT / "eventsapp"))
 
 from chalicelib import problem  # pylint: disable=wrong-import-position  # after the path to it
 from chalicelib.event import MAX_BODY_BYTES, PostedEvent  # pylint: disable=wrong-import-position  # as above
+from chalicelib.token import BEARER  # pylint: disable=wrong-import-position  # as above
 
 Json = dict[str, Any]
 Step = Callable[[Json], None]
 
 FUNCTION = ("resource", "aws_lambda_function", "api_handler")
+AUTHORIZER = ("resource", "aws_lambda_function", "authorizer")
 API = ("resource", "aws_api_gateway_rest_api", "rest_api")
 DEPLOYMENT = ("resource", "aws_api_gateway_deployment", "rest_api")
 PERMISSION = ("resource", "aws_lambda_permission", "rest_api_invoke")
+AUTHORIZER_PERMISSION = ("resource", "aws_lambda_permission", "authorizer_invoke")
 SWAGGER = ("locals", "chalice_api_swagger")
 
+# The references that the Swagger has: Terraform fills them in.
 LIVE_ALIAS_URI = "${aws_lambda_alias.live.invoke_arn}"
+AUTHORIZER_ALIAS_URI = "${aws_lambda_alias.authorizer.invoke_arn}"
+CACHE_SECONDS = "${var.token_cache_seconds}"
 INTEGRATION = "x-amazon-apigateway-integration"
+AUTHORIZER_EXTENSION = "x-amazon-apigateway-authorizer"
 ANY_METHOD = "x-amazon-apigateway-any-method"
+KEPT = ("produces", "responses", "parameters", "security", INTEGRATION)  # of a method, in the method for all others
 VALIDATOR = "body"
 
 THROTTLE_RETRY, QUOTA_RETRY = 1, 3600  # seconds; a throttle's bucket fills all the time, a quota's end is not told
@@ -52,7 +60,7 @@ GATEWAY_PROBLEMS: dict[str, problem.Problem] = {
     "ACCESS_DENIED": problem.Forbidden(),
     "API_CONFIGURATION_ERROR": problem.InternalError(),
     "AUTHORIZER_CONFIGURATION_ERROR": problem.InternalError(),
-    "AUTHORIZER_FAILURE": problem.InternalError(),
+    "AUTHORIZER_FAILURE": problem.AuthorizerUnavailable(),
     "BAD_REQUEST_BODY": problem.InvalidEvent([MALFORMED]),
     "BAD_REQUEST_PARAMETERS": problem.BadRequest(),
     "DEFAULT_4XX": problem.BadRequest(),
@@ -69,18 +77,18 @@ GATEWAY_PROBLEMS: dict[str, problem.Problem] = {
     "THROTTLED": problem.TooManyRequests(THROTTLE_RETRY),
     "UNAUTHORIZED": problem.Unauthorized(),
     "UNSUPPORTED_MEDIA_TYPE": problem.UnsupportedMediaType("Send the event with Content-Type: application/json."),
-    "WAF_FILTERED": problem.Forbidden(),
+    "WAF_FILTERED": problem.RequestBlocked(),
 }
 
 # Checks of checkov's that do not fit what chalice generates.
+FUNCTION_SKIPS = {
+    "CKV_AWS_116": "The gateway calls and waits: no call is queued, so none can end in a dead letter queue.",
+    "CKV_AWS_117": "The function reaches DynamoDB alone, by TLS and IAM; a VPC would add cost and no guard.",
+    "CKV_AWS_272": "The zip is built and applied by one workflow run; nobody else may write it.",
+}
 CHECKOV_SKIPS = {
-    FUNCTION: {
-        "CKV_AWS_115": "A reserve is taken from the whole account, and a new one has none to give.",
-        "CKV_AWS_116": "The gateway calls and waits: no call is queued, so none can end in a dead letter queue.",
-        "CKV_AWS_117": "The function reaches DynamoDB alone, by TLS and IAM; a VPC would add cost and no guard.",
-        "CKV_AWS_173": "The two variables are a table's name and a number of days: no secret.",
-        "CKV_AWS_272": "The zip is built and applied by one workflow run; nobody else may write it.",
-    },
+    FUNCTION: FUNCTION_SKIPS,
+    AUTHORIZER: FUNCTION_SKIPS,
     API: {"CKV_AWS_237": "To replace the API is to give it a new address, whichever comes first."},
 }
 
@@ -183,22 +191,38 @@ def part_deployment_from_stage(document: Json) -> None:
 
 
 def publish_versions(document: Json) -> None:
-    """Each code change becomes a version, which the live alias goes to, and can come back from."""
-    require(document, *FUNCTION, "filename", was="${path.module}/deployment.zip")
-    require(document, *FUNCTION, "source_code_hash", was='${filebase64sha256("${path.module}/deployment.zip")}')
-    add(document, *FUNCTION, "publish", to=True)
+    """Each code change becomes a version, which the function's alias goes to, and can come back from."""
+    for function in (FUNCTION, AUTHORIZER):
+        require(document, *function, "filename", was="${path.module}/deployment.zip")
+        require(document, *function, "source_code_hash", was='${filebase64sha256("${path.module}/deployment.zip")}')
+        add(document, *function, "publish", to=True)
 
 
 def log_as_json(document: Json) -> None:
     """As text, Lambda logs a message without its fields; and the function waits for the log group that has an end."""
-    group = "${aws_cloudwatch_log_group.api_handler.name}"
-    add(document, *FUNCTION, "logging_config", to={"log_format": "JSON", "log_group": group})
+    for function in (FUNCTION, AUTHORIZER):
+        group = "${aws_cloudwatch_log_group." + function[-1] + ".name}"
+        add(document, *function, "logging_config", to={"log_format": "JSON", "log_group": group})
+
+
+def bound_concurrency(document: Json) -> None:
+    """What a flood can run at once is the stage's choice; chalice's own setting is a number, and of all stages."""
+    for function in (FUNCTION, AUTHORIZER):
+        limit = "${var.concurrency." + function[-1] + "}"
+        add(document, *function, "reserved_concurrent_executions", to=limit)
+
+
+def encrypt_environment(document: Json) -> None:
+    """With the stage's own key, where it has one; chalice knows no such setting."""
+    for function in (FUNCTION, AUTHORIZER):
+        add(document, *function, "kms_key_arn", to="${one(aws_kms_key.this[*].arn)}")
 
 
 def require_settings(document: Json) -> None:
     """What config.json asks of the function and the API; chalice ignores a setting that it does not know."""
-    require(document, *FUNCTION, "tracing_config", was={"mode": "Active"})
-    require(document, *FUNCTION, "role", was="${aws_iam_role.api_handler.arn}")
+    for function in (FUNCTION, AUTHORIZER):
+        require(document, *function, "tracing_config", was={"mode": "Active"})
+        require(document, *function, "role", was="${aws_iam_role." + function[-1] + ".arn}")
     require(document, *API, "endpoint_configuration", was={"types": ["REGIONAL"]})  # not EDGE, chalice's default
     require(document, *API, "body", was="${local.chalice_api_swagger}")
 
@@ -208,8 +232,11 @@ def drop_binary_media_types(document: Json) -> None:
     take(document, *API, "binary_media_types", was=[])
 
 
-def permit_only_the_live_alias(document: Json) -> None:
-    """Only this API's stage may call, only its paths, and only the alias; chalice lets each path call any version."""
+def permit_only_the_aliases(document: Json) -> None:
+    """Only this API's stage may call, only its paths, and only the alias; chalice lets each path call any version.
+
+    Only its authorizers may call the authorizer, by its alias.
+    """
     swagger = json.loads(find(document, *SWAGGER))
     paths = sorted(re.sub(r"\{[^}]*\}", "*", path) for path in find(swagger, "paths"))
     stage = "${aws_api_gateway_rest_api.rest_api.execution_arn}/${aws_api_gateway_stage.this.stage_name}"
@@ -220,6 +247,11 @@ def permit_only_the_live_alias(document: Json) -> None:
     # Any method: those that a path does not have are answered with 405 by the function too.
     whole_api = "${aws_api_gateway_rest_api.rest_api.execution_arn}/*"
     replace(document, *PERMISSION, "source_arn", was=whole_api, to=f"{stage}/*${{each.value}}")
+    by_arn, by_name = (f"${{aws_lambda_function.authorizer.{name}}}" for name in ("arn", "function_name"))
+    replace(document, *AUTHORIZER_PERMISSION, "function_name", was=by_arn, to=by_name)
+    add(document, *AUTHORIZER_PERMISSION, "qualifier", to="${aws_lambda_alias.authorizer.name}")
+    authorizers = "${aws_api_gateway_rest_api.rest_api.execution_arn}/authorizers/*"
+    replace(document, *AUTHORIZER_PERMISSION, "source_arn", was=whole_api, to=authorizers)
 
 
 def name_api_after_its_stage(document: Json) -> None:
@@ -235,7 +267,7 @@ def note_checkov_skips(document: Json) -> None:
 
 def require_nothing_new(document: Json) -> None:
     """What no step knows would be deployed unread."""
-    known = {FUNCTION, API, DEPLOYMENT, PERMISSION}
+    known = {FUNCTION, AUTHORIZER, API, DEPLOYMENT, PERMISSION, AUTHORIZER_PERMISSION}
     new = sorted({("resource", *address) for address in addresses(document.get("resource", {}))} - known)
     new += [(kind,) for kind in sorted(document.keys() - {"resource", "locals"})]
     new += [("locals", name) for name in sorted(document["locals"].keys() - {SWAGGER[1]})]
@@ -257,9 +289,11 @@ TERRAFORM_STEPS: tuple[Step, ...] = (
     part_deployment_from_stage,
     publish_versions,
     log_as_json,
+    bound_concurrency,
+    encrypt_environment,
     require_settings,
     drop_binary_media_types,
-    permit_only_the_live_alias,
+    permit_only_the_aliases,
     name_api_after_its_stage,
     note_checkov_skips,
     require_nothing_new,
@@ -278,6 +312,23 @@ def call_the_live_alias(swagger: Json) -> None:
             require(swagger, "paths", path, method, INTEGRATION, "type", was="aws_proxy")
 
 
+def ask_the_authorizer_well(swagger: Json) -> None:
+    """By its alias, only of what a token can be, and again after the stage's own time; chalice can say none of these."""
+    require(swagger, "securityDefinitions", was={"authorizer": find(swagger, "securityDefinitions", "authorizer")})
+    place = ("securityDefinitions", "authorizer", AUTHORIZER_EXTENSION)
+    newest = "${aws_lambda_function.authorizer.invoke_arn}"
+    replace(swagger, *place, "authorizerUri", was=newest, to=AUTHORIZER_ALIAS_URI)
+    replace(swagger, *place, "authorizerResultTtlInSeconds", was=300, to=CACHE_SECONDS)
+    add(swagger, *place, "identityValidationExpression", to=BEARER)
+
+
+def require_the_authorizer_everywhere(swagger: Json) -> None:
+    """No method is free of the authorizer: chalice leaves one out where a route does not name it."""
+    for path, methods in find(swagger, "paths").items():
+        for method in methods:
+            require(swagger, "paths", path, method, "security", was=[{"authorizer": []}])
+
+
 def pass_other_methods_on(swagger: Json) -> None:
     """The gateway takes an unknown method for an unknown path; the function answers 405 and knows what to allow.
 
@@ -285,7 +336,7 @@ def pass_other_methods_on(swagger: Json) -> None:
     """
     for path, methods in find(swagger, "paths").items():
         known = find(swagger, "paths", path, min(methods))
-        other = {name: known[name] for name in ("produces", "responses", "parameters", INTEGRATION) if name in known}
+        other = {name: known[name] for name in KEPT if name in known}
         add(swagger, "paths", path, ANY_METHOD, to=other | {"summary": "Answer 405 with what the path allows."})
 
 
@@ -351,21 +402,24 @@ def drop_binary_media_types_of_swagger(swagger: Json) -> None:
     take(swagger, "x-amazon-apigateway-binary-media-types", was=[])
 
 
-def require_only_the_alias_as_reference(swagger: Json) -> None:
+def require_only_known_references(swagger: Json) -> None:
     """Terraform reads the text as a template: what looks like a reference and is none stops the plan, or says else."""
+    known = {LIVE_ALIAS_URI, AUTHORIZER_ALIAS_URI, CACHE_SECONDS}
     for reference in re.findall(r"[$%]\{.*?\}", json.dumps(swagger)):
-        if reference != LIVE_ALIAS_URI:
-            raise Unexpected(f"expected no reference but {LIVE_ALIAS_URI} in the Swagger, but there is {reference}")
+        if reference not in known:
+            raise Unexpected(f"expected no reference but {', '.join(sorted(known))}, but there is {reference}")
 
 
 SWAGGER_STEPS: tuple[Step, ...] = (
     call_the_live_alias,
+    ask_the_authorizer_well,
     pass_other_methods_on,
+    require_the_authorizer_everywhere,
     validate_posted_events,
     answer_with_problems,
     require_tls_1_2,
     drop_binary_media_types_of_swagger,
-    require_only_the_alias_as_reference,
+    require_only_known_references,
 )
 
 
@@ -386,7 +440,9 @@ def merge(document: Json) -> Json:
     swagger = json.loads(find(document, *SWAGGER))
     for step in SWAGGER_STEPS:
         step(swagger)
-    document["locals"] = {"chalice_api_swagger": json.dumps(swagger, sort_keys=True), "packaged_stage": stage}
+    # The one reference to a number stands without quotes.
+    text = json.dumps(swagger, sort_keys=True).replace(json.dumps(CACHE_SECONDS), CACHE_SECONDS)
+    document["locals"] = {"chalice_api_swagger": text, "packaged_stage": stage}
     return document
 
 

@@ -7,3 +7,8 @@ output "table_name" {
   description = "Name of the DynamoDB table of events."
   value       = aws_dynamodb_table.events.name
 }
+
+output "token_table_name" {
+  description = "Name of the DynamoDB table of tokens."
+  value       = aws_dynamodb_table.tokens.name
+}

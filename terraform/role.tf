@@ -4,10 +4,20 @@ resource "aws_iam_role" "api_handler" {
   assume_role_policy = data.aws_iam_policy_document.lambda_trust.json
 
   # Made by oidc/. The deploy role can make this role only with it.
-  permissions_boundary = join(":", [
-    "arn", data.aws_partition.this.partition, "iam", "", data.aws_caller_identity.this.account_id,
-    "policy/event-api-function-boundary-${var.stage}",
-  ])
+  permissions_boundary = "${local.iam}:policy/event-api-function-boundary-${var.stage}"
+}
+
+resource "aws_iam_role" "authorizer" {
+  name               = "event-api-${var.stage}-authorizer"
+  description        = "What the Event API's authorizer may do."
+  assume_role_policy = data.aws_iam_policy_document.lambda_trust.json
+
+  # As above.
+  permissions_boundary = "${local.iam}:policy/event-api-authorizer-boundary-${var.stage}"
+}
+
+locals {
+  iam = "arn:${data.aws_partition.this.partition}:iam::${data.aws_caller_identity.this.account_id}"
 }
 
 data "aws_iam_policy_document" "lambda_trust" {
@@ -46,5 +56,65 @@ data "aws_iam_policy_document" "api_handler" {
     sid       = "Trace"
     actions   = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
     resources = ["*"]
+  }
+
+  dynamic "statement" {
+    for_each = aws_kms_key.this
+
+    content {
+      sid       = "Environment"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value.arn]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:EncryptionContext:aws:lambda:FunctionArn"
+        values   = [local.function_arns[0]]
+      }
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "authorizer" {
+  name   = "authorizer"
+  role   = aws_iam_role.authorizer.name
+  policy = data.aws_iam_policy_document.authorizer.json
+}
+
+data "aws_iam_policy_document" "authorizer" {
+  # checkov:skip=CKV_AWS_111:X-Ray's two actions know no resource; all others name theirs.
+  # checkov:skip=CKV_AWS_356:X-Ray's two actions know no resource; all others name theirs.
+  statement {
+    sid       = "Tokens"
+    actions   = ["dynamodb:GetItem"]
+    resources = [aws_dynamodb_table.tokens.arn]
+  }
+
+  statement {
+    sid       = "Log"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.authorizer.arn}:*"]
+  }
+
+  statement {
+    sid       = "Trace"
+    actions   = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
+    resources = ["*"]
+  }
+
+  dynamic "statement" {
+    for_each = aws_kms_key.this
+
+    content {
+      sid       = "Environment"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value.arn]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:EncryptionContext:aws:lambda:FunctionArn"
+        values   = [local.function_arns[1]]
+      }
+    }
   }
 }

@@ -2,7 +2,7 @@
 resource "aws_api_gateway_stage" "this" {
   # checkov:skip=CKV_AWS_120:The store is one cheap read away; a cache would cost more than it saves.
   # checkov:skip=CKV2_AWS_4:The execution log can quote a body that fails its model; the access log has what is needed.
-  # checkov:skip=CKV2_AWS_29:A firewall costs more than the API at rest; the throttle bounds what abuse can cost.
+  # checkov:skip=CKV2_AWS_29:A firewall is the stage's choice: at rest it costs more than the rest of the API.
   # checkov:skip=CKV2_AWS_51:A client certificate proves the gateway to a backend over HTTP; ours is a function.
   rest_api_id          = aws_api_gateway_rest_api.rest_api.id
   deployment_id        = aws_api_gateway_deployment.rest_api.id
@@ -19,6 +19,8 @@ resource "aws_api_gateway_stage" "this" {
       trace_id            = "$context.xrayTraceId"
       time                = "$context.requestTime"
       source_ip           = "$context.identity.sourceIp"
+      key_id              = "$context.authorizer.principalId"
+      tenant              = "$context.authorizer.tenant"
       method              = "$context.httpMethod"
       resource            = "$context.resourcePath"
       status              = "$context.status"
@@ -33,6 +35,7 @@ resource "aws_api_gateway_stage" "this" {
   }
 }
 
+# Of each method by itself: reads, and what has no setting of its own.
 resource "aws_api_gateway_method_settings" "this" {
   # checkov:skip=CKV_AWS_225:The store is one cheap read away; a cache would cost more than it saves.
   # checkov:skip=CKV_AWS_308:There is no cache to encrypt.
@@ -41,10 +44,29 @@ resource "aws_api_gateway_method_settings" "this" {
   method_path = "*/*"
 
   settings {
-    throttling_rate_limit  = var.throttle.rate
-    throttling_burst_limit = var.throttle.burst
+    throttling_rate_limit  = var.throttle.read.rate
+    throttling_burst_limit = var.throttle.read.burst
     metrics_enabled        = true
     logging_level          = "OFF"
     data_trace_enabled     = false
   }
+}
+
+resource "aws_api_gateway_method_settings" "write" {
+  # checkov:skip=CKV_AWS_225:No answer to a POST is kept.
+  # checkov:skip=CKV_AWS_308:There is no cache to encrypt.
+  rest_api_id = aws_api_gateway_rest_api.rest_api.id
+  stage_name  = aws_api_gateway_stage.this.stage_name
+  method_path = "events/POST"
+
+  settings {
+    throttling_rate_limit  = var.throttle.write.rate
+    throttling_burst_limit = var.throttle.write.burst
+    metrics_enabled        = true
+    logging_level          = "OFF"
+    data_trace_enabled     = false
+  }
+
+  # Both change one list of the stage's.
+  depends_on = [aws_api_gateway_method_settings.this]
 }

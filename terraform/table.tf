@@ -1,15 +1,15 @@
-# Encrypted at rest with the key that DynamoDB owns: always on, free, and no permission to grant.
+# Encrypted at rest with the stage's own key, or with the one that DynamoDB owns: free, and no permission to grant.
 resource "aws_dynamodb_table" "events" {
-  # checkov:skip=CKV_AWS_119:A customer's key costs a dollar a month a stage, and every caller a permission to use it.
+  # checkov:skip=CKV_AWS_119:A customer's key is the stage's choice: it costs a dollar a month.
   name                        = "event-api-${var.stage}-events"
   billing_mode                = var.table_capacity == null ? "PAY_PER_REQUEST" : "PROVISIONED"
   read_capacity               = try(var.table_capacity.read.min, null)
   write_capacity              = try(var.table_capacity.write.min, null)
-  hash_key                    = "id"
+  hash_key                    = "pk" # <tenant>/<id>
   deletion_protection_enabled = var.deletion_protection
 
   attribute {
-    name = "id"
+    name = "pk"
     type = "S"
   }
 
@@ -22,9 +22,59 @@ resource "aws_dynamodb_table" "events" {
     enabled = true
   }
 
+  dynamic "on_demand_throughput" {
+    for_each = var.table_capacity == null ? [var.request_caps.events] : []
+
+    content {
+      max_read_request_units  = on_demand_throughput.value.read
+      max_write_request_units = on_demand_throughput.value.write
+    }
+  }
+
+  dynamic "server_side_encryption" {
+    for_each = aws_kms_key.this
+
+    content {
+      enabled     = true
+      kms_key_arn = server_side_encryption.value.arn
+    }
+  }
+
   lifecycle {
     # Autoscaling moves them. The provider starts at 1 when the mode changes, and autoscaling lifts that to its minimum.
     ignore_changes = [read_capacity, write_capacity]
+  }
+}
+
+# Tokens that are revoked or have ended stay, so that the trail says who could call, and when.
+resource "aws_dynamodb_table" "tokens" {
+  # checkov:skip=CKV_AWS_119:A customer's key is the stage's choice: it costs a dollar a month.
+  name                        = "event-api-${var.stage}-tokens"
+  billing_mode                = "PAY_PER_REQUEST"
+  hash_key                    = "key_id"
+  deletion_protection_enabled = var.deletion_protection
+
+  attribute {
+    name = "key_id"
+    type = "S"
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+
+  on_demand_throughput {
+    max_read_request_units  = var.request_caps.tokens.read
+    max_write_request_units = var.request_caps.tokens.write
+  }
+
+  dynamic "server_side_encryption" {
+    for_each = aws_kms_key.this
+
+    content {
+      enabled     = true
+      kms_key_arn = server_side_encryption.value.arn
+    }
   }
 }
 

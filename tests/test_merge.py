@@ -21,7 +21,7 @@ import msgspec
 import pytest
 from bench import ROOT, gateway_event, package
 from bodies import BAD, GOOD
-from chalicelib import event, problem
+from chalicelib import event, problem, token
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,7 +63,13 @@ def fixture_merged(chalice: Json) -> Json:
 @pytest.fixture(name="swagger")
 def fixture_swagger(merged: Json) -> Json:
     """Return the corrected Swagger."""
-    return json.loads(merged["locals"]["chalice_api_swagger"])
+    return json.loads(as_json(merged["locals"]["chalice_api_swagger"]))
+
+
+def as_json(template: str) -> str:
+    """Return the Swagger's text with the number in it that Terraform puts there."""
+    assert template.count(merge.CACHE_SECONDS) == 1
+    return template.replace(f": {merge.CACHE_SECONDS}", ": 300")
 
 
 # The Terraform.
@@ -75,34 +81,43 @@ def notes(place: tuple[str, ...]) -> list[str]:
 
 
 def test_the_terraform_is_only_what_current_terraform_and_providers_take(merged: Json) -> None:
-    """The corrected Terraform has the four resources, the stage's name, and nothing else."""
+    """The corrected Terraform has the six resources, the stage's name, and nothing else."""
     runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
     merged["locals"]["chalice_api_swagger"] = "..."
     assert merged == {
         "locals": {"chalice_api_swagger": "...", "packaged_stage": "prod"},
         "resource": {
-            "aws_lambda_function": {"api_handler": {
-                "//": notes(FUNCTION),
-                "function_name": "event-api-prod",
-                "runtime": runtime,
-                "handler": "app.app",
-                "memory_size": 512,
-                "architectures": ["x86_64"],
-                "tags": {"aws-chalice": "version=1.34.0:stage=prod:app=event-api"},
-                "timeout": 15,
-                "source_code_hash": '${filebase64sha256("${path.module}/deployment.zip")}',
-                "filename": "${path.module}/deployment.zip",
-                "environment": {"variables": {
-                    "TABLE_NAME": "${aws_dynamodb_table.events.name}",
-                    "RETENTION_DAYS": "${var.retention_days}",
-                }},
-                "tracing_config": {"mode": "Active"},
-                "role": "${aws_iam_role.api_handler.arn}",
-                "publish": True,
-                "logging_config": {
-                    "log_format": "JSON", "log_group": "${aws_cloudwatch_log_group.api_handler.name}",
-                },
-            }},
+            "aws_lambda_function": {
+                name: {
+                    "//": notes(("resource", "aws_lambda_function", name)),
+                    "function_name": function_name,
+                    "runtime": runtime,
+                    "handler": handler,
+                    "memory_size": 512,
+                    "architectures": ["x86_64"],
+                    "tags": {"aws-chalice": "version=1.34.0:stage=prod:app=event-api"},
+                    "timeout": 15,
+                    "source_code_hash": '${filebase64sha256("${path.module}/deployment.zip")}',
+                    "filename": "${path.module}/deployment.zip",
+                    "environment": {"variables": {
+                        "TABLE_NAME": "${aws_dynamodb_table.events.name}",
+                        "TOKEN_TABLE_NAME": "${aws_dynamodb_table.tokens.name}",
+                        "RETENTION_DAYS": "${var.retention_days}",
+                    }},
+                    "tracing_config": {"mode": "Active"},
+                    "role": f"${{aws_iam_role.{name}.arn}}",
+                    "publish": True,
+                    "logging_config": {
+                        "log_format": "JSON", "log_group": f"${{aws_cloudwatch_log_group.{name}.name}}",
+                    },
+                    "reserved_concurrent_executions": f"${{var.concurrency.{name}}}",
+                    "kms_key_arn": "${one(aws_kms_key.this[*].arn)}",
+                }
+                for name, function_name, handler in (
+                    ("api_handler", "event-api-prod", "app.app"),
+                    ("authorizer", "event-api-prod-authorizer", "app.authorizer"),
+                )
+            },
             "aws_api_gateway_rest_api": {"rest_api": {
                 "body": "${local.chalice_api_swagger}",
                 "//": notes(API),
@@ -114,7 +129,13 @@ def test_the_terraform_is_only_what_current_terraform_and_providers_take(merged:
                 "lifecycle": {"create_before_destroy": True},
                 "triggers": {"body": "${sha256(local.chalice_api_swagger)}"},
             }},
-            "aws_lambda_permission": {"rest_api_invoke": {
+            "aws_lambda_permission": {"authorizer_invoke": {
+                "function_name": "${aws_lambda_function.authorizer.function_name}",
+                "qualifier": "${aws_lambda_alias.authorizer.name}",
+                "action": "lambda:InvokeFunction",
+                "principal": "apigateway.amazonaws.com",
+                "source_arn": "${aws_api_gateway_rest_api.rest_api.execution_arn}/authorizers/*",
+            }, "rest_api_invoke": {
                 "for_each": '${toset(["/events", "/events/*"])}',
                 "function_name": "${aws_lambda_function.api_handler.function_name}",
                 "qualifier": "${aws_lambda_alias.live.name}",
@@ -149,7 +170,9 @@ class Change(NamedTuple):
 
 GONE = object()
 FUNCTION, API, DEPLOYMENT, PERMISSION = merge.FUNCTION, merge.API, merge.DEPLOYMENT, merge.PERMISSION
+AUTHORIZER, AUTHORIZER_PERMISSION = merge.AUTHORIZER, merge.AUTHORIZER_PERMISSION
 POST = ("paths", "/events", "post")
+ASKED = ("securityDefinitions", "authorizer", "x-amazon-apigateway-authorizer")
 
 CHANGES = [
     Change("drop_version_pins", ("terraform",), GONE, "expected terraform, but the file has only data, locals,"),
@@ -164,14 +187,19 @@ CHANGES = [
     Change("publish_versions", FUNCTION, GONE, "of resource aws_lambda_function.api_handler, but"),
     Change("publish_versions", (*FUNCTION, "publish"), True, "expected no publish of resource aws_lambda_function.api"),
     Change("publish_versions", (*FUNCTION, "source_code_hash"), GONE, "expected source_code_hash of resource aws_lamb"),
+    Change("publish_versions", AUTHORIZER, GONE, "expected filename of resource aws_lambda_function.authorizer, but"),
     Change("log_as_json", (*FUNCTION, "logging_config"), {}, "expected no logging_config of resource aws_lambda_funct"),
+    Change("bound_concurrency", (*AUTHORIZER, "reserved_concurrent_executions"), 5, "authorizer, but chalice writes it"),
+    Change("encrypt_environment", (*FUNCTION, "kms_key_arn"), "a", "expected no kms_key_arn of resource aws_lambda_func"),
+    Change("require_settings", (*AUTHORIZER, "role"), "${aws_iam_role.api_handler.arn}", 'to be "${aws_iam_role.author'),
     Change("name_api_after_its_stage", (*API, "name"), "events", "expected name of resource aws_api_gateway_rest_a"),
     Change("note_checkov_skips", (*API, "//"), "a note", "expected no // of resource aws_api_gateway_rest_api.rest_ap"),
     Change("require_settings", (*FUNCTION, "tracing_config"), GONE, "expected tracing_config of resource aws_lambda_f"),
     Change("require_settings", (*API, "endpoint_configuration", "types"), ["EDGE"], "expected endpoint_configuration "),
     Change("drop_binary_media_types", (*API, "binary_media_types"), ["image/png"], 'be [], but it is ["image/png"]'),
-    Change("permit_only_the_live_alias", PERMISSION, GONE, "function_name of resource aws_lambda_permission.rest_api_"),
-    Change("permit_only_the_live_alias", (*PERMISSION, "source_arn"), "*", "expected source_arn of resource aws_lamb"),
+    Change("permit_only_the_aliases", PERMISSION, GONE, "function_name of resource aws_lambda_permission.rest_api_"),
+    Change("permit_only_the_aliases", (*PERMISSION, "source_arn"), "*", "expected source_arn of resource aws_lamb"),
+    Change("permit_only_the_aliases", (*AUTHORIZER_PERMISSION, "source_arn"), "*", "aws_lambda_permission.authorizer_i"),
     Change("require_nothing_new", ("resource", "aws_iam_role", "new"), {}, "there is resource aws_iam_role.new"),
     Change("require_nothing_new", ("resource", "aws_lambda_function", "other"), {}, "aws_lambda_function.other"),
     Change("require_nothing_new", ("locals", "new"), "", "there is locals.new"),
@@ -181,6 +209,13 @@ SWAGGER_CHANGES = [
     Change("call_the_live_alias", (*POST, INTEGRATION, "uri"), "other", "integration.uri to be"),
     Change("call_the_live_alias", (*POST, INTEGRATION, "type"), "aws", 'type to be "aws_proxy", but it is "aws"'),
     Change("call_the_live_alias", ("paths",), GONE, "expected paths, but the file has only definitions, info,"),
+    Change("ask_the_authorizer_well", ("securityDefinitions",), GONE, "expected securityDefinitions.authorizer, but "),
+    Change("ask_the_authorizer_well", ("securityDefinitions", "new"), {}, "expected securityDefinitions to be"),
+    Change("ask_the_authorizer_well", (*ASKED, "authorizerUri"), "other", "authorizerUri to be"),
+    Change("ask_the_authorizer_well", (*ASKED, "authorizerResultTtlInSeconds"), 60, "to be 300, but it is 60"),
+    Change("ask_the_authorizer_well", (*ASKED, "identityValidationExpression"), ".*", "chalice writes it now"),
+    Change("require_the_authorizer_everywhere", (*POST, "security"), GONE, "expected paths./events.post.security, but"),
+    Change("require_the_authorizer_everywhere", (*POST, "security"), [], "security to be"),
     Change("pass_other_methods_on", ("paths", "/events", ANY_METHOD), {}, "expected no paths./events.x-amazon"),
     Change("validate_posted_events", POST, GONE, "expected paths./events.post, but paths./events has no parts"),
     Change("validate_posted_events", (*POST, "consumes"), ["a/b"], 'consumes to be [], but it is ["a/b"]'),
@@ -188,8 +223,8 @@ SWAGGER_CHANGES = [
     Change("answer_with_problems", ("x-amazon-apigateway-gateway-responses",), {}, "expected no x-amazon-apigateway-g"),
     Change("require_tls_1_2", ("x-amazon-apigateway-security-policy",), "TLS_1_0", 'writes it now: "TLS_1_0"'),
     Change("drop_binary_media_types_of_swagger", ("x-amazon-apigateway-binary-media-types",), ["a/b"], "to be [], but"),
-    Change("require_only_the_alias_as_reference", ("info", "title"), "${var.title}", "but there is ${var.title}"),
-    Change("require_only_the_alias_as_reference", ("info", "title"), "%{ if a }", "but there is %{ if a }"),
+    Change("require_only_known_references", ("info", "title"), "${var.title}", "but there is ${var.title}"),
+    Change("require_only_known_references", ("info", "title"), "%{ if a }", "but there is %{ if a }"),
 ]
 
 
@@ -220,7 +255,7 @@ def test_a_step_refuses_what_it_does_not_know(chalice: Json, change: Change) -> 
 def test_a_step_refuses_swagger_that_it_does_not_know(chalice: Json, change: Change) -> None:
     """A step says in a sentence which part of chalice's Swagger is not what it corrects."""
     swagger = json.loads(chalice["locals"]["chalice_api_swagger"])
-    if change.step == "require_only_the_alias_as_reference":  # it reads what the other steps leave
+    if change.step == "require_only_known_references":  # it reads what the other steps leave
         for step in merge.SWAGGER_STEPS[:-1]:
             step(swagger)
     with pytest.raises(merge.Unexpected, match=re.escape(change.says)):
@@ -236,9 +271,9 @@ def test_every_step_has_something_to_refuse() -> None:
 @pytest.mark.parametrize("kind", ["aws_lambda_function", "aws_api_gateway_rest_api", "aws_lambda_permission"])
 def test_a_renamed_resource_is_named(chalice: Json, kind: str) -> None:
     """A resource under another name stops the merge with a sentence that has the name that was expected, and is new."""
-    [name] = chalice["resource"][kind]
+    name = max(chalice["resource"][kind])
     chalice["resource"][kind]["renamed"] = chalice["resource"][kind].pop(name)
-    sentence = rf"expected .* resource {kind}\.{name}, but resource\.{kind} has only renamed"
+    sentence = rf"expected .* resource {kind}\.{name}, but resource\.{kind} has only .*renamed"
     with pytest.raises(merge.Unexpected, match=sentence):
         merge.merge(chalice)
 
@@ -267,6 +302,25 @@ def test_another_method_is_answered_by_the_function(method: str, resource: str, 
     assert (answer["statusCode"], sorted(answer["headers"]["Allow"].split(", "))) == (405, allowed.split(", "))
     assert answer["headers"]["Content-Type"] == "application/problem+json"
     assert json.loads(answer["body"])["type"] == "urn:event-api:problem:method-not-allowed"
+
+
+def test_the_authorizer_is_asked_by_its_alias_of_whole_tokens_for_the_stages_time(merged: Json, swagger: Json) -> None:
+    """What no token can be costs no call; the cache time is Terraform's number; every method asks."""
+    assert swagger["securityDefinitions"] == {"authorizer": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "x-amazon-apigateway-authtype": "custom",
+        "x-amazon-apigateway-authorizer": {
+            "type": "token",
+            "authorizerUri": "${aws_lambda_alias.authorizer.invoke_arn}",
+            "authorizerResultTtlInSeconds": 300,
+            "identityValidationExpression": token.BEARER,
+        },
+    }}  # fmt: skip
+    assert '"authorizerResultTtlInSeconds": ${var.token_cache_seconds}' in merged["locals"]["chalice_api_swagger"]
+    methods = [method for methods in swagger["paths"].values() for method in methods.values()]
+    assert [method["security"] for method in methods] == [[{"authorizer": []}]] * 5
 
 
 def test_callers_need_tls_1_2(swagger: Json) -> None:
@@ -314,8 +368,9 @@ def test_every_error_of_the_gateway_is_a_problem(swagger: Json) -> None:
     [
         ("BAD_REQUEST_BODY", "400", None),
         ("UNAUTHORIZED", "401", "WWW-Authenticate"),
-        ("ACCESS_DENIED", "403", None),
+        ("ACCESS_DENIED", "403", "WWW-Authenticate"),
         ("WAF_FILTERED", "403", None),
+        ("AUTHORIZER_FAILURE", "503", "Retry-After"),
         ("MISSING_AUTHENTICATION_TOKEN", "404", None),
         ("RESOURCE_NOT_FOUND", "404", None),
         ("REQUEST_TOO_LARGE", "413", None),
@@ -362,7 +417,7 @@ def test_a_declaration_that_draft_4_says_otherwise_is_refused(declared: type[msg
 def fixture_model(source: Path) -> Json:
     """Return the model that is deployed, checked to be JSON Schema draft 4."""
     merged = merge.merge(json.loads((source / "chalice.tf.json").read_text()))
-    model = json.loads(merged["locals"]["chalice_api_swagger"])["definitions"]["PostedEvent"]
+    model = json.loads(as_json(merged["locals"]["chalice_api_swagger"]))["definitions"]["PostedEvent"]
     jsonschema.Draft4Validator.check_schema(model)
     return model
 
@@ -489,6 +544,6 @@ def test_what_is_not_expected_ends_with_a_sentence(tree: Path, source: Path) -> 
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == (
         "make package: terraform/merge.py expected filename of resource aws_lambda_function.api_handler, but "
-        "resource.aws_lambda_function has only handler: see what this chalice writes, and correct the step.\n"
+        "resource.aws_lambda_function has only authorizer, handler: see what this chalice writes, and correct the step.\n"
     )
     assert [path.name for path in (tree / "terraform").iterdir() if path.suffix in (".json", ".zip")] == []

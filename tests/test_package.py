@@ -78,6 +78,7 @@ def run(code: Path, runtime: Path, endpoint: str, *asked: dict[str, Any]) -> sub
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "TABLE_NAME": "events",
+        "TOKEN_TABLE_NAME": "tokens",
         "RETENTION_DAYS": "0",
     }
     command = [sys.executable, "-I", "-S", "-c", PROBE, str(code), str(runtime)]

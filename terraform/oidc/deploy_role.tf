@@ -5,16 +5,24 @@ resource "aws_iam_role" "deploy" {
   name                 = "event-api-deploy-${each.key}"
   description          = "By which GitHub's environment ${each.key} deploys the Event API."
   assume_role_policy   = data.aws_iam_policy_document.trust[each.key].json
-  permissions_boundary = aws_iam_policy.deploy[each.key].arn
+  permissions_boundary = aws_iam_policy.deploy_boundary[each.key].arn
 }
 
-# The policy is the boundary too: nothing that anybody attaches to the role adds to what stands here.
+# Two policies, since one takes 6,144 characters: what stores, runs and logs, and what stands before it.
 resource "aws_iam_policy" "deploy" {
   for_each = local.stages
 
   name        = "event-api-deploy-${each.key}"
-  description = "All that deploying the Event API's stage ${each.key} takes."
+  description = "What deploying the Event API's stage ${each.key} takes: tables, functions, logs."
   policy      = data.aws_iam_policy_document.deploy[each.key].json
+}
+
+resource "aws_iam_policy" "deploy_edge" {
+  for_each = local.stages
+
+  name        = "event-api-deploy-edge-${each.key}"
+  description = "What deploying the Event API's stage ${each.key} takes: API, firewall, key."
+  policy      = data.aws_iam_policy_document.deploy_edge[each.key].json
 }
 
 resource "aws_iam_role_policy_attachment" "deploy" {
@@ -22,6 +30,13 @@ resource "aws_iam_role_policy_attachment" "deploy" {
 
   role       = aws_iam_role.deploy[each.key].name
   policy_arn = aws_iam_policy.deploy[each.key].arn
+}
+
+resource "aws_iam_role_policy_attachment" "deploy_edge" {
+  for_each = local.stages
+
+  role       = aws_iam_role.deploy[each.key].name
+  policy_arn = aws_iam_policy.deploy_edge[each.key].arn
 }
 
 data "aws_iam_policy_document" "deploy" {
@@ -61,7 +76,7 @@ data "aws_iam_policy_document" "deploy" {
       "dynamodb:UpdateTable",
       "dynamodb:UpdateTimeToLive",
     ]
-    resources = [each.value.table]
+    resources = [each.value.table, each.value.tokens]
   }
 
   # AWS makes up a scaling's id as well; that it is a table's is what can be said of it.
@@ -129,6 +144,7 @@ data "aws_iam_policy_document" "deploy" {
       "lambda:CreateFunction",
       "lambda:DeleteAlias",
       "lambda:DeleteFunction",
+      "lambda:DeleteFunctionConcurrency",
       "lambda:GetAlias",
       "lambda:GetFunction",
       "lambda:GetFunctionCodeSigningConfig",
@@ -137,6 +153,7 @@ data "aws_iam_policy_document" "deploy" {
       "lambda:ListTags",
       "lambda:ListVersionsByFunction",
       "lambda:PublishVersion",
+      "lambda:PutFunctionConcurrency",
       "lambda:RemovePermission",
       "lambda:TagResource",
       "lambda:UntagResource",
@@ -144,7 +161,7 @@ data "aws_iam_policy_document" "deploy" {
       "lambda:UpdateFunctionCode",
       "lambda:UpdateFunctionConfiguration",
     ]
-    resources = [each.value.function, "${each.value.function}:*"]
+    resources = flatten([for arn in each.value.functions : [arn, "${arn}:*"]])
   }
 
   statement {
@@ -162,30 +179,34 @@ data "aws_iam_policy_document" "deploy" {
       "iam:UpdateRole",
       "iam:UpdateRoleDescription",
     ]
-    resources = [each.value.function_role]
+    resources = values(each.value.roles)
   }
 
-  statement {
-    sid = "FunctionRoleWithinBoundary"
-    actions = [
-      "iam:CreateRole",
-      "iam:DeleteRolePolicy",
-      "iam:PutRolePermissionsBoundary",
-      "iam:PutRolePolicy",
-    ]
-    resources = [each.value.function_role]
+  dynamic "statement" {
+    for_each = { api_handler = each.value.boundary, authorizer = each.value.token_boundary }
 
-    condition {
-      test     = "StringEquals"
-      variable = "iam:PermissionsBoundary"
-      values   = [each.value.boundary]
+    content {
+      sid = "${replace(title(statement.key), "_", "")}WithinBoundary"
+      actions = [
+        "iam:CreateRole",
+        "iam:DeleteRolePolicy",
+        "iam:PutRolePermissionsBoundary",
+        "iam:PutRolePolicy",
+      ]
+      resources = [each.value.roles[statement.key]]
+
+      condition {
+        test     = "StringEquals"
+        variable = "iam:PermissionsBoundary"
+        values   = [statement.value]
+      }
     }
   }
 
   statement {
     sid       = "FunctionRoleToLambda"
     actions   = ["iam:PassRole"]
-    resources = [each.value.function_role]
+    resources = values(each.value.roles)
 
     condition {
       test     = "StringEquals"
@@ -197,96 +218,23 @@ data "aws_iam_policy_document" "deploy" {
   statement {
     sid = "Logs"
     actions = [
+      "logs:AssociateKmsKey",
       "logs:CreateLogGroup",
       "logs:DeleteLogGroup",
       "logs:DeleteRetentionPolicy",
+      "logs:DisassociateKmsKey",
       "logs:ListTagsForResource",
       "logs:PutRetentionPolicy",
       "logs:TagResource",
       "logs:UntagResource",
     ]
-    resources = flatten([for group in [each.value.function_log, each.value.access_log] : [group, "${group}:*"]])
+    resources = flatten([for arn in each.value.logs : [arn, "${arn}:*"]])
   }
 
   statement {
     sid       = "LogsList"
     actions   = ["logs:DescribeLogGroups"]
     resources = [local.log_groups]
-  }
-
-  statement {
-    sid       = "ApiRead"
-    actions   = ["apigateway:GET"]
-    resources = [local.api, "${local.api}/*", local.api_tags]
-  }
-
-  statement {
-    sid       = "ApiMake"
-    actions   = ["apigateway:POST"]
-    resources = [local.api]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/project"
-      values   = ["event-api"]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/stage"
-      values   = [each.key]
-    }
-  }
-
-  # Whatever belongs to an API counts as tagged like the API:
-  # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-tagging-supported-resources.html
-  statement {
-    sid       = "ApiChange"
-    actions   = ["apigateway:DELETE", "apigateway:PATCH", "apigateway:POST", "apigateway:PUT"]
-    resources = ["${local.api}/*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/project"
-      values   = ["event-api"]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/stage"
-      values   = [each.key]
-    }
-  }
-
-  # To make a tagged API or stage takes this too, when the one to be tagged does not exist yet and has no tag. A tag
-  # that is there already stays within the stage: no API can be claimed from another one.
-  statement {
-    sid       = "ApiTag"
-    actions   = ["apigateway:PUT"]
-    resources = [local.api_tags]
-
-    dynamic "condition" {
-      for_each = setproduct(["RequestTag", "ResourceTag"], [["project", "event-api"], ["stage", each.key]])
-
-      content {
-        test     = "StringEqualsIfExists"
-        variable = "aws:${condition.value[0]}/${condition.value[1][0]}"
-        values   = [condition.value[1][1]]
-      }
-    }
-  }
-
-  statement {
-    sid     = "NeverItself"
-    effect  = "Deny"
-    actions = ["iam:*"]
-    resources = [
-      "${local.iam}:role/event-api-deploy-*",
-      "${local.iam}:role/event-api-plan",
-      "${local.iam}:role/event-api-gateway-log",
-      "${local.iam}:policy/event-api-*",
-      "${local.iam}:oidc-provider/*",
-    ]
   }
 }
 

@@ -1,10 +1,18 @@
-# The most that a role which a stage's deploy role makes can ever do, whatever its policies say.
+# The most that the two roles which a stage's deploy role makes can ever do, whatever their policies say.
 resource "aws_iam_policy" "function_boundary" {
   for_each = local.stages
 
   name        = "event-api-function-boundary-${each.key}"
-  description = "The most that a role of the Event API's stage ${each.key} can do."
+  description = "The most that the function of the Event API's stage ${each.key} can do."
   policy      = data.aws_iam_policy_document.function_boundary[each.key].json
+}
+
+resource "aws_iam_policy" "authorizer_boundary" {
+  for_each = local.stages
+
+  name        = "event-api-authorizer-boundary-${each.key}"
+  description = "The most that the authorizer of the Event API's stage ${each.key} can do."
+  policy      = data.aws_iam_policy_document.authorizer_boundary[each.key].json
 }
 
 data "aws_iam_policy_document" "function_boundary" {
@@ -21,12 +29,74 @@ data "aws_iam_policy_document" "function_boundary" {
   statement {
     sid       = "Log"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    resources = ["${each.value.function_log}:*"]
+    resources = ["${each.value.log}:*"]
   }
 
   statement {
     sid       = "Trace"
     actions   = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
     resources = ["*"]
+  }
+
+  # The stage's own key, by the services that its policy lets use it: the key's policy says for what.
+  statement {
+    sid       = "Key"
+    actions   = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    resources = [local.keys]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/project"
+      values   = ["event-api"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/stage"
+      values   = [each.key]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "authorizer_boundary" {
+  # checkov:skip=CKV_AWS_111:X-Ray's two actions know no resource; all others name theirs.
+  # checkov:skip=CKV_AWS_356:X-Ray's two actions know no resource; all others name theirs.
+  for_each = local.names
+
+  statement {
+    sid       = "Tokens"
+    actions   = ["dynamodb:GetItem"]
+    resources = [each.value.tokens]
+  }
+
+  statement {
+    sid       = "Log"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${each.value.authorizer_log}:*"]
+  }
+
+  statement {
+    sid       = "Trace"
+    actions   = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
+    resources = ["*"]
+  }
+
+  # The stage's own key, by the services that its policy lets use it: the key's policy says for what.
+  statement {
+    sid       = "Key"
+    actions   = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    resources = [local.keys]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/project"
+      values   = ["event-api"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/stage"
+      values   = [each.key]
+    }
   }
 }

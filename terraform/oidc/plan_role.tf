@@ -18,7 +18,7 @@ resource "aws_iam_role_policy_attachment" "plan" {
 }
 
 data "aws_iam_policy_document" "plan" {
-  # checkov:skip=CKV_AWS_356:AWS knows no resource for the two actions that list scalings; the others name theirs.
+  # checkov:skip=CKV_AWS_356:AWS knows no resource for what lists; the others name theirs.
   statement {
     sid       = "State"
     actions   = ["s3:GetObject"]
@@ -39,7 +39,7 @@ data "aws_iam_policy_document" "plan" {
       "dynamodb:DescribeTimeToLive",
       "dynamodb:ListTagsOfResource",
     ]
-    resources = [for stage in local.stages : local.names[stage].table]
+    resources = flatten([for stage in local.stages : [local.names[stage].table, local.names[stage].tokens]])
   }
 
   statement {
@@ -49,8 +49,14 @@ data "aws_iam_policy_document" "plan" {
   }
 
   statement {
-    sid       = "Lists"
-    actions   = ["application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies"]
+    sid = "Lists"
+    actions = [
+      "application-autoscaling:DescribeScalableTargets",
+      "application-autoscaling:DescribeScalingPolicies",
+      "kms:ListAliases",
+      "logs:DescribeResourcePolicies",
+      "wafv2:GetWebACLForResource",
+    ]
     resources = ["*"]
   }
 
@@ -65,29 +71,62 @@ data "aws_iam_policy_document" "plan" {
       "lambda:ListTags",
       "lambda:ListVersionsByFunction",
     ]
-    resources = flatten([for stage in local.stages : [local.names[stage].function, "${local.names[stage].function}:*"]])
+    resources = [for stage in local.stages : "${local.names[stage].functions[0]}*"]
   }
 
   statement {
     sid       = "FunctionRole"
     actions   = ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"]
-    resources = [for stage in local.stages : local.names[stage].function_role]
+    resources = flatten([for stage in local.stages : values(local.names[stage].roles)])
   }
 
   statement {
-    sid     = "Logs"
-    actions = ["logs:ListTagsForResource"]
-    resources = flatten([
-      for stage in local.stages : [
-        for group in [local.names[stage].function_log, local.names[stage].access_log] : [group, "${group}:*"]
-      ]
-    ])
+    sid       = "Logs"
+    actions   = ["logs:ListTagsForResource"]
+    resources = flatten([for stage in local.stages : [for arn in local.names[stage].logs : "${arn}*"]])
   }
 
   statement {
     sid       = "LogsList"
     actions   = ["logs:DescribeLogGroups"]
     resources = [local.log_groups]
+  }
+
+  statement {
+    sid       = "Firewall"
+    actions   = ["wafv2:GetLoggingConfiguration", "wafv2:GetWebACL", "wafv2:ListTagsForResource"]
+    resources = [for stage in local.stages : local.names[stage].firewall]
+  }
+
+  statement {
+    sid       = "Key"
+    actions   = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
+    resources = [local.keys]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/project"
+      values   = ["event-api"]
+    }
+  }
+
+  # To read what environment a function has is to read it decrypted.
+  statement {
+    sid       = "KeyByLambda"
+    actions   = ["kms:Decrypt"]
+    resources = [local.keys]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = ["lambda.${var.region}.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/project"
+      values   = ["event-api"]
+    }
   }
 
   statement {

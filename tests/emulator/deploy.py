@@ -23,6 +23,10 @@ from typing import Any
 import boto3
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
+sys.path.append(str(PROJECT / "eventsapp"))
+
+import tokens  # pylint: disable=wrong-import-position  # after the path to it
+
 EMULATOR = Path(__file__).resolve().parent / "aws.py"
 FOLDER = PROJECT / ".local-aws"
 STAGE = "dev"
@@ -49,7 +53,7 @@ def main() -> None:
                     stack.unlock()
                 stack.copy_project()
                 stack.deploy()
-                print(greeting(stack.api_url()))
+                print(greeting(stack.api_url(), stack.token()))
             else:
                 try:
                     if stack.aws.running() and stack.deployed():
@@ -255,6 +259,14 @@ class Stack:
         self.aws.stop()
         shutil.rmtree(self.folder)
 
+    def token_table(self) -> tokens.TokenTable:
+        """Return the token table, as the account's administrator sees it."""
+        return tokens.TokenTable(self.aws.client("dynamodb"), f"event-api-{STAGE}-tokens")
+
+    def token(self) -> str:
+        """Return a token of both scopes that the folder keeps, a new one if need be."""
+        return tokens.keep(self.token_table(), self.folder / "token", "local", "make deploy-local")
+
     def api_url(self) -> str:
         """Return the URL that serves the API here."""
         return self.local_url(self.terraform("", "output", "-raw", "api_url"))
@@ -309,18 +321,20 @@ def identity_token(**claims: str) -> str:
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in [*parts, b"unsigned"])
 
 
-def greeting(url: str) -> str:
+def greeting(url: str, token: str) -> str:
     """Return how to use the deployed API."""
+    header = f"-H 'Authorization: Bearer {token}'"
     return f"""
 The Event API is deployed to an emulated AWS on this machine, at {url}
+It asks for a token: the one below is in {FOLDER / "token"}, and `make token ARGS="create --stage emulated ..."` makes others.
 `make deploy-local` again deploys a change; `make destroy-local` takes all away. Paste:
 
-curl -i {url}/events -H 'Content-Type: application/json' \\
+curl -i {url}/events {header} -H 'Content-Type: application/json' \\
   -d '{{"id": "order-1001", "type": "order.paid", "payload": {{"total": 42.50}}}}'
 
-curl -i {url}/events/order-1001
+curl -i {url}/events/order-1001 {header}
 
-curl -i {url}/events/order-1002
+curl -i {url}/events/order-1002 {header}
 """
 
 

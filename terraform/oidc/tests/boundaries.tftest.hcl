@@ -22,6 +22,21 @@ override_resource {
 }
 
 override_resource {
+  target = aws_iam_policy.deploy_edge
+  values = { arn = "arn:aws:iam::123456789012:policy/of-a-deploy-role-too" }
+}
+
+override_resource {
+  target = aws_iam_policy.deploy_boundary
+  values = { arn = "arn:aws:iam::123456789012:policy/of-no-right" }
+}
+
+override_resource {
+  target = aws_iam_policy.authorizer_boundary
+  values = { arn = "arn:aws:iam::123456789012:policy/of-authorizers" }
+}
+
+override_resource {
   target = aws_iam_policy.plan
   values = { arn = "arn:aws:iam::123456789012:policy/of-the-plan-role" }
 }
@@ -36,13 +51,14 @@ variables {
   github_repo  = "events"
 }
 
-run "a_role_is_bounded_by_the_one_policy_it_has" {
+run "a_role_has_its_policies_and_its_boundary" {
   assert {
     condition = alltrue([for stage, role in aws_iam_role.deploy : (
-      role.permissions_boundary == "arn:aws:iam::123456789012:policy/of-a-deploy-role"
-      && aws_iam_role_policy_attachment.deploy[stage].policy_arn == role.permissions_boundary
+      role.permissions_boundary == "arn:aws:iam::123456789012:policy/of-no-right"
+      && aws_iam_role_policy_attachment.deploy[stage].policy_arn == aws_iam_policy.deploy[stage].arn
+      && aws_iam_role_policy_attachment.deploy_edge[stage].policy_arn == aws_iam_policy.deploy_edge[stage].arn
     )])
-    error_message = "A deploy role's boundary is its own policy."
+    error_message = "A deploy role has two policies, and a boundary that is neither."
   }
 
   assert {

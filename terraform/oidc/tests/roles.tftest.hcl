@@ -31,7 +31,10 @@ run "each_role_has_the_policy_of_its_stage" {
     condition = alltrue([for stage, role in aws_iam_role.deploy : (
       role.name == "event-api-deploy-${stage}"
       && aws_iam_role_policy_attachment.deploy[stage].role == "event-api-deploy-${stage}"
+      && aws_iam_role_policy_attachment.deploy_edge[stage].role == "event-api-deploy-${stage}"
       && length(aws_iam_policy.deploy[stage].policy) <= 6144
+      && length(aws_iam_policy.deploy_edge[stage].policy) <= 6144
+      && length(aws_iam_policy.deploy_boundary[stage].policy) <= 6144
     )])
     error_message = "Each deploy role has its stage's policy, which is within what AWS takes."
   }

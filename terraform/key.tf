@@ -1,0 +1,156 @@
+# The stage's own key, where it asks for one: to take the key away is to take away all that it encrypts.
+resource "aws_kms_key" "this" {
+  count = var.customer_key ? 1 : 0
+
+  description             = "Tables, logs and environment of the Event API, ${var.stage}."
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+  policy                  = data.aws_iam_policy_document.key.json
+}
+
+resource "aws_kms_alias" "this" {
+  count = var.customer_key ? 1 : 0
+
+  name          = "alias/event-api-${var.stage}"
+  target_key_id = aws_kms_key.this[0].key_id
+}
+
+locals {
+  region_and_account = "${var.region}:${data.aws_caller_identity.this.account_id}"
+
+  # By name, since these resources need the key to be there.
+  table_names = [for kind in ["events", "tokens"] : "event-api-${var.stage}-${kind}"]
+  log_groups = [for name in [
+    "/aws/lambda/event-api-${var.stage}",
+    "/aws/lambda/event-api-${var.stage}-authorizer",
+    "/aws/apigateway/event-api-${var.stage}",
+    "aws-waf-logs-event-api-${var.stage}",
+  ] : "arn:${data.aws_partition.this.partition}:logs:${local.region_and_account}:log-group:${name}"]
+  function_arns = [for name in ["event-api-${var.stage}", "event-api-${var.stage}-authorizer"] :
+    "arn:${data.aws_partition.this.partition}:lambda:${local.region_and_account}:function:${name}"
+  ]
+}
+
+data "aws_iam_policy_document" "key" {
+  # checkov:skip=CKV_AWS_109:The resource of a key's policy is the key; who may administer it, IAM decides.
+  # checkov:skip=CKV_AWS_111:The resource of a key's policy is the key.
+  # checkov:skip=CKV_AWS_356:The resource of a key's policy is the key.
+  # checkov:skip=CKV_AWS_283:Whoever may use a table, by DynamoDB alone and of this account alone.
+
+  # Nobody of the account can use the key by this, only look after it, and only if IAM lets them too.
+  statement {
+    sid = "Administration"
+    actions = [
+      "kms:CancelKeyDeletion",
+      "kms:CreateAlias",
+      "kms:DeleteAlias",
+      "kms:DescribeKey",
+      "kms:DisableKey",
+      "kms:EnableKey",
+      "kms:EnableKeyRotation",
+      "kms:GetKeyPolicy",
+      "kms:GetKeyRotationStatus",
+      "kms:ListGrants",
+      "kms:ListKeyPolicies",
+      "kms:ListResourceTags",
+      "kms:PutKeyPolicy",
+      "kms:RevokeGrant",
+      "kms:ScheduleKeyDeletion",
+      "kms:TagResource",
+      "kms:UntagResource",
+      "kms:UpdateAlias",
+      "kms:UpdateKeyDescription",
+    ]
+    resources = ["*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["${local.iam}:root"]
+    }
+  }
+
+  # The rights on a table decide who can read it; DynamoDB alone uses the key, for these two tables and no other.
+  statement {
+    sid       = "Tables"
+    actions   = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    resources = ["*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+
+    dynamic "condition" {
+      for_each = {
+        "kms:CallerAccount"                            = [data.aws_caller_identity.this.account_id]
+        "kms:ViaService"                               = ["dynamodb.${var.region}.amazonaws.com"]
+        "kms:EncryptionContext:aws:dynamodb:tableName" = local.table_names
+      }
+
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = condition.value
+      }
+    }
+  }
+
+  # By its grants DynamoDB keeps backups and restores without a caller; only who sets a table's key asks for them.
+  statement {
+    sid       = "TableGrants"
+    actions   = ["kms:CreateGrant"]
+    resources = ["*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["${local.iam}:root"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = ["dynamodb.${var.region}.amazonaws.com"]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "kms:GrantIsForAWSResource"
+      values   = ["true"]
+    }
+  }
+
+  statement {
+    sid       = "Logs"
+    actions   = ["kms:Decrypt*", "kms:Describe*", "kms:Encrypt*", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    resources = ["*"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["logs.${var.region}.amazonaws.com"]
+    }
+
+    condition {
+      test     = "ArnEquals"
+      variable = "kms:EncryptionContext:aws:logs:arn"
+      values   = local.log_groups
+    }
+  }
+
+  # Lambda decrypts a function's environment under the function's role, by a grant that whoever sets it asks for.
+  statement {
+    sid       = "Environment"
+    actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt"]
+    resources = ["*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["${local.iam}:root"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:EncryptionContext:aws:lambda:FunctionArn"
+      values   = local.function_arns
+    }
+  }
+}

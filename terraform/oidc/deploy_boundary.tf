@@ -1,0 +1,124 @@
+# The most that a deploy role can ever do, whatever anybody attaches to it: what is its stage's, and never what is kept
+# there, nor more rights than it has.
+resource "aws_iam_policy" "deploy_boundary" {
+  for_each = local.stages
+
+  name        = "event-api-deploy-boundary-${each.key}"
+  description = "The most that deploying the Event API's stage ${each.key} can take."
+  policy      = data.aws_iam_policy_document.deploy_boundary[each.key].json
+}
+
+data "aws_iam_policy_document" "deploy_boundary" {
+  # checkov:skip=CKV_AWS_107:It gives nothing: it bounds what the role's own policies give, action by action.
+  # checkov:skip=CKV_AWS_109:It gives nothing: it bounds what the role's own policies give, action by action.
+  # checkov:skip=CKV_AWS_111:It gives nothing: it bounds what the role's own policies give, action by action.
+  # checkov:skip=CKV_AWS_356:It gives nothing: it bounds what the role's own policies give, action by action.
+  for_each = local.names
+
+  statement {
+    sid = "OwnStage"
+    actions = [
+      "apigateway:*",
+      "application-autoscaling:*",
+      "cloudwatch:*",
+      "dynamodb:*",
+      "iam:*",
+      "kms:*",
+      "lambda:*",
+      "logs:*",
+      "s3:*Object",
+      "s3:ListBucket",
+      "wafv2:*",
+    ]
+    resources = concat(
+      [each.value.table, each.value.tokens, each.value.alarms, each.value.firewall, each.value.alias],
+      [for arn in each.value.functions : "${arn}*"],
+      [for arn in each.value.logs : "${arn}*"],
+      values(each.value.roles),
+      [local.state_bucket, local.state[each.key], "${local.state[each.key]}.tflock"],
+      # AWS makes up these names: whose they are, the role's own policies say.
+      [local.api, "${local.api}/*", local.api_tags, local.autoscaling, local.keys, local.log_groups],
+      ["arn:${local.partition}:wafv2:${local.regional}:regional/managedruleset/*/*"],
+      ["${local.iam}:role/aws-service-role/*"],
+    )
+  }
+
+  statement {
+    sid = "Unnamed"
+    actions = [
+      "application-autoscaling:Describe*",
+      "cloudwatch:DescribeAlarms",
+      "kms:CreateKey",
+      "kms:ListAliases",
+      "kms:TagResource",
+      "logs:*LogDelivery",
+      "logs:*ResourcePolic*",
+      "wafv2:GetWebACLForResource",
+    ]
+    resources = ["*"]
+  }
+
+  # No event, no token and no log is read or written by who deploys, and no function called.
+  statement {
+    sid    = "NeverWhatIsKept"
+    effect = "Deny"
+    actions = [
+      "dynamodb:*Item",
+      "dynamodb:*Records",
+      "dynamodb:ExportTableToPointInTime",
+      "dynamodb:PartiQL*",
+      "dynamodb:Query",
+      "dynamodb:RestoreTable*",
+      "dynamodb:Scan",
+      "lambda:Invoke*",
+      "logs:FilterLogEvents",
+      "logs:GetLogEvents",
+      "logs:PutLogEvents",
+      "logs:StartQuery",
+    ]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "NeverTheKeyItself"
+    effect    = "Deny"
+    actions   = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringNotEquals"
+      variable = "kms:ViaService"
+      values   = local.key_services
+    }
+  }
+
+  dynamic "statement" {
+    for_each = { api_handler = each.value.boundary, authorizer = each.value.token_boundary }
+
+    content {
+      sid       = "Never${replace(title(statement.key), "_", "")}BeyondBoundary"
+      effect    = "Deny"
+      actions   = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRolePermissionsBoundary", "iam:Put*"]
+      resources = [each.value.roles[statement.key]]
+
+      condition {
+        test     = "StringNotEquals"
+        variable = "iam:PermissionsBoundary"
+        values   = [statement.value]
+      }
+    }
+  }
+
+  statement {
+    sid     = "NeverItself"
+    effect  = "Deny"
+    actions = ["iam:*"]
+    resources = [
+      "${local.iam}:role/event-api-deploy-*",
+      "${local.iam}:role/event-api-plan",
+      "${local.iam}:role/event-api-gateway-log",
+      "${local.iam}:policy/event-api-*",
+      "${local.iam}:oidc-provider/*",
+    ]
+  }
+}

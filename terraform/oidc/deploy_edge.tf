@@ -1,0 +1,217 @@
+data "aws_iam_policy_document" "deploy_edge" {
+  # checkov:skip=CKV_AWS_109:AWS knows no resource for what makes a key or delivers a log; the others name theirs.
+  # checkov:skip=CKV_AWS_111:AWS knows no resource for what makes a key or delivers a log; the others name theirs.
+  # checkov:skip=CKV_AWS_356:AWS knows no resource for what makes a key or delivers a log; the others name theirs.
+  for_each = local.names
+
+  statement {
+    sid       = "ApiRead"
+    actions   = ["apigateway:GET"]
+    resources = [local.api, "${local.api}/*", local.api_tags]
+  }
+
+  statement {
+    sid       = "ApiMake"
+    actions   = ["apigateway:POST"]
+    resources = [local.api]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/project"
+      values   = ["event-api"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/stage"
+      values   = [each.key]
+    }
+  }
+
+  # Whatever belongs to an API counts as tagged like the API:
+  # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-tagging-supported-resources.html
+  statement {
+    sid       = "ApiChange"
+    actions   = ["apigateway:DELETE", "apigateway:PATCH", "apigateway:POST", "apigateway:PUT"]
+    resources = ["${local.api}/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/project"
+      values   = ["event-api"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/stage"
+      values   = [each.key]
+    }
+  }
+
+  # To make a tagged API or stage takes this too, when the one to be tagged does not exist yet and has no tag. A tag
+  # that is there already stays within the stage: no API can be claimed from another one.
+  statement {
+    sid       = "ApiTag"
+    actions   = ["apigateway:PUT"]
+    resources = [local.api_tags]
+
+    dynamic "condition" {
+      for_each = setproduct(["RequestTag", "ResourceTag"], [["project", "event-api"], ["stage", each.key]])
+
+      content {
+        test     = "StringEqualsIfExists"
+        variable = "aws:${condition.value[0]}/${condition.value[1][0]}"
+        values   = [condition.value[1][1]]
+      }
+    }
+  }
+
+  # The firewall is put before a stage by a right on each of the two.
+  statement {
+    sid = "Firewall"
+    actions = [
+      "wafv2:AssociateWebACL",
+      "wafv2:CreateWebACL",
+      "wafv2:DeleteLoggingConfiguration",
+      "wafv2:DeleteWebACL",
+      "wafv2:DisassociateWebACL",
+      "wafv2:GetLoggingConfiguration",
+      "wafv2:GetWebACL",
+      "wafv2:ListTagsForResource",
+      "wafv2:PutLoggingConfiguration",
+      "wafv2:TagResource",
+      "wafv2:UntagResource",
+      "wafv2:UpdateWebACL",
+    ]
+    resources = [each.value.firewall]
+  }
+
+  statement {
+    sid       = "FirewallGroups" # AWS's own, which a firewall is made of
+    actions   = ["wafv2:CreateWebACL", "wafv2:UpdateWebACL"]
+    resources = ["arn:${local.partition}:wafv2:${local.regional}:regional/managedruleset/*/*"]
+  }
+
+  statement {
+    sid       = "FirewallOfStage"
+    actions   = ["apigateway:SetWebACL"]
+    resources = ["${local.api}/*/stages/api"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/project"
+      values   = ["event-api"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/stage"
+      values   = [each.key]
+    }
+  }
+
+  # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html
+  statement {
+    sid = "FirewallLog"
+    actions = [
+      "logs:CreateLogDelivery",
+      "logs:DeleteLogDelivery",
+      "logs:DeleteResourcePolicy",
+      "logs:DescribeResourcePolicies",
+      "logs:PutResourcePolicy",
+      "wafv2:GetWebACLForResource",
+    ]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "KeyMake"
+    actions   = ["kms:CreateKey", "kms:TagResource"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/project"
+      values   = ["event-api"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/stage"
+      values   = [each.key]
+    }
+  }
+
+  statement {
+    sid = "Key"
+    actions = [
+      "kms:CreateAlias",
+      "kms:DeleteAlias",
+      "kms:DescribeKey",
+      "kms:EnableKeyRotation",
+      "kms:GetKeyPolicy",
+      "kms:GetKeyRotationStatus",
+      "kms:ListResourceTags",
+      "kms:PutKeyPolicy",
+      "kms:ScheduleKeyDeletion",
+      "kms:TagResource",
+      "kms:UntagResource",
+      "kms:UpdateAlias",
+      "kms:UpdateKeyDescription",
+    ]
+    resources = [local.keys]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/project"
+      values   = ["event-api"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/stage"
+      values   = [each.key]
+    }
+  }
+
+  # Used by the two services alone: to give a table its key, and to write and read what environment a function has.
+  statement {
+    sid       = "KeyByServices"
+    actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt"]
+    resources = [local.keys]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = local.key_services
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/project"
+      values   = ["event-api"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/stage"
+      values   = [each.key]
+    }
+  }
+
+  statement {
+    sid       = "KeyAlias"
+    actions   = ["kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"]
+    resources = [each.value.alias]
+  }
+
+  statement {
+    sid       = "KeyList"
+    actions   = ["kms:ListAliases"]
+    resources = ["*"]
+  }
+}
+
+locals {
+  key_services = [for service in ["dynamodb", "lambda"] : "${service}.${var.region}.amazonaws.com"]
+}

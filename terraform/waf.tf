@@ -1,0 +1,225 @@
+# The firewall, where the stage asks for one. It looks at what a request is addressed with; a payload is data that the
+# API stores and nobody runs, and an audit trail may have to hold an attack, word for word. So what the groups find in a
+# body is counted, and refuses nothing.
+locals {
+  # Group => its rules that are counted. SizeRestrictions_BODY would refuse what is over 8 KB; NoUserAgent_HEADER many
+  # an HTTP library.
+  managed_rules = {
+    AWSManagedRulesCommonRuleSet = [
+      "CrossSiteScripting_BODY",
+      "EC2MetaDataSSRF_BODY",
+      "GenericLFI_BODY",
+      "GenericRFI_BODY",
+      "NoUserAgent_HEADER",
+      "SizeRestrictions_BODY",
+    ]
+    AWSManagedRulesKnownBadInputsRuleSet  = ["JavaDeserializationRCE_BODY", "Log4JRCE_BODY"]
+    AWSManagedRulesAmazonIpReputationList = []
+  }
+
+  # A Content-Length over 262144, the API's own limit. A size constraint on a body cannot say that: WAF sees the first
+  # 16 KB of it, and on a header it would be the length of the number. What comes without the header, the API refuses.
+  too_long = "^0*(26214[5-9]|2621[5-9][0-9]|262[2-9][0-9]{2}|26[3-9][0-9]{3}|2[7-9][0-9]{4}|[3-9][0-9]{5}|[1-9][0-9]{6,})$"
+}
+
+resource "aws_wafv2_web_acl" "this" {
+  count = var.firewall == null ? 0 : 1
+
+  name        = "event-api-${var.stage}"
+  description = "What reaches the Event API, ${var.stage}."
+  scope       = "REGIONAL"
+
+  default_action {
+    allow {}
+  }
+
+  rule {
+    name     = "requests-per-address"
+    priority = 0
+
+    action {
+      block {}
+    }
+
+    statement {
+      rate_based_statement {
+        limit                 = var.firewall.requests_per_address
+        evaluation_window_sec = 300
+        aggregate_key_type    = "IP"
+      }
+    }
+
+    visibility_config {
+      cloudwatch_metrics_enabled = true
+      metric_name                = "requests-per-address"
+      sampled_requests_enabled   = false # a sample shows headers, the token among them
+    }
+  }
+
+  rule {
+    name     = "body-too-large"
+    priority = 1
+
+    action {
+      block {}
+    }
+
+    statement {
+      regex_match_statement {
+        regex_string = local.too_long
+
+        field_to_match {
+          single_header {
+            name = "content-length"
+          }
+        }
+
+        text_transformation {
+          priority = 0
+          type     = "NONE"
+        }
+      }
+    }
+
+    visibility_config {
+      cloudwatch_metrics_enabled = true
+      metric_name                = "body-too-large"
+      sampled_requests_enabled   = false
+    }
+  }
+
+  dynamic "rule" {
+    for_each = local.managed_rules
+
+    content {
+      name     = rule.key
+      priority = 2 + index(keys(local.managed_rules), rule.key)
+
+      override_action {
+        none {}
+      }
+
+      statement {
+        managed_rule_group_statement {
+          vendor_name = "AWS"
+          name        = rule.key
+
+          dynamic "rule_action_override" {
+            for_each = rule.value
+
+            content {
+              name = rule_action_override.value
+
+              action_to_use {
+                count {}
+              }
+            }
+          }
+        }
+      }
+
+      visibility_config {
+        cloudwatch_metrics_enabled = true
+        metric_name                = rule.key
+        sampled_requests_enabled   = false
+      }
+    }
+  }
+
+  visibility_config {
+    cloudwatch_metrics_enabled = true
+    metric_name                = "event-api-${var.stage}"
+    sampled_requests_enabled   = false
+  }
+}
+
+resource "aws_wafv2_web_acl_association" "this" {
+  count = var.firewall == null ? 0 : 1
+
+  resource_arn = aws_api_gateway_stage.this.arn
+  web_acl_arn  = aws_wafv2_web_acl.this[0].arn
+}
+
+# What was refused, without who said to be who.
+resource "aws_wafv2_web_acl_logging_configuration" "this" {
+  count = var.firewall == null ? 0 : 1
+
+  resource_arn            = aws_wafv2_web_acl.this[0].arn
+  log_destination_configs = [aws_cloudwatch_log_group.firewall[0].arn]
+
+  dynamic "redacted_fields" {
+    for_each = ["authorization", "cookie"]
+
+    content {
+      single_header {
+        name = redacted_fields.value
+      }
+    }
+  }
+
+  redacted_fields {
+    query_string {}
+  }
+
+  logging_filter {
+    default_behavior = "DROP"
+
+    filter {
+      behavior    = "KEEP"
+      requirement = "MEETS_ANY"
+
+      condition {
+        action_condition {
+          action = "BLOCK"
+        }
+      }
+    }
+  }
+
+  depends_on = [aws_cloudwatch_log_resource_policy.firewall]
+}
+
+resource "aws_cloudwatch_log_group" "firewall" {
+  # checkov:skip=CKV_AWS_158:With the stage's own key where it has one; what says who calls is redacted.
+  # checkov:skip=CKV_AWS_338:How long is the stage's choice: a year in prod, less where nobody would read it.
+  count = var.firewall == null ? 0 : 1
+
+  name              = "aws-waf-logs-event-api-${var.stage}" # WAF takes no other prefix
+  retention_in_days = var.log_retention_days
+  kms_key_id        = one(aws_kms_key.this[*].arn)
+}
+
+# WAF would write this by itself, for every group of the account.
+resource "aws_cloudwatch_log_resource_policy" "firewall" {
+  count = var.firewall == null ? 0 : 1
+
+  policy_name     = "event-api-${var.stage}-firewall"
+  policy_document = data.aws_iam_policy_document.firewall_log[0].json
+}
+
+data "aws_iam_policy_document" "firewall_log" {
+  count = var.firewall == null ? 0 : 1
+
+  statement {
+    sid       = "Firewall"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.firewall[0].arn}:*"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["delivery.logs.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [data.aws_caller_identity.this.account_id]
+    }
+
+    condition {
+      test     = "ArnLike"
+      variable = "aws:SourceArn"
+      values   = ["arn:${data.aws_partition.this.partition}:logs:${local.region_and_account}:*"]
+    }
+  }
+}
