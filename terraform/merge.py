@@ -213,9 +213,15 @@ def bound_concurrency(document: Json) -> None:
 
 
 def encrypt_environment(document: Json) -> None:
-    """With the stage's own key, where it has one; chalice knows no such setting."""
+    """With the stage's own key, where it has one; chalice knows no such setting.
+
+    Of a key that is yet to be made, the provider's plan does not see that it makes a new version, and its apply fails
+    on that; it sees a new description.
+    """
     for function in (FUNCTION, AUTHORIZER):
         add(document, *function, "kms_key_arn", to="${one(aws_kms_key.this[*].arn)}")
+        whose = "${var.customer_key ? \"the stage's own key\" : \"the key that Lambda owns\"}"
+        add(document, *function, "description", to=f"Its environment is encrypted with {whose}.")
 
 
 def require_settings(document: Json) -> None:

@@ -112,6 +112,8 @@ def test_the_terraform_is_only_what_current_terraform_and_providers_take(merged:
                     },
                     "reserved_concurrent_executions": f"${{var.concurrency.{name}}}",
                     "kms_key_arn": "${one(aws_kms_key.this[*].arn)}",
+                    "description": "Its environment is encrypted with ${var.customer_key ? "
+                    "\"the stage's own key\" : \"the key that Lambda owns\"}.",
                 }
                 for name, function_name, handler in (
                     ("api_handler", "event-api-prod", "app.app"),
@@ -190,6 +192,7 @@ CHANGES = [
     Change("publish_versions", AUTHORIZER, GONE, "expected filename of resource aws_lambda_function.authorizer, but"),
     Change("log_as_json", (*FUNCTION, "logging_config"), {}, "expected no logging_config of resource aws_lambda_funct"),
     Change("bound_concurrency", (*AUTHORIZER, "reserved_concurrent_executions"), 5, "authorizer, but chalice writes it"),
+    Change("encrypt_environment", (*AUTHORIZER, "description"), "", "expected no description of resource aws_lambda_fu"),
     Change("encrypt_environment", (*FUNCTION, "kms_key_arn"), "a", "expected no kms_key_arn of resource aws_lambda_func"),
     Change("require_settings", (*AUTHORIZER, "role"), "${aws_iam_role.api_handler.arn}", 'to be "${aws_iam_role.author'),
     Change("name_api_after_its_stage", (*API, "name"), "events", "expected name of resource aws_api_gateway_rest_a"),

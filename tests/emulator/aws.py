@@ -103,6 +103,8 @@ class Aws:
         RestApis(service("apigateway_v1"))
         Functions(service("lambda_svc"), service("apigateway_v1"))
         require_oidc_provider(service("sts"), service("iam"))
+        encrypt_log_groups()
+        log_firewalls()
         say_what_policies_ask()
 
     def _correct_app(self) -> None:
@@ -176,6 +178,12 @@ def say_what_policies_ask() -> None:
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
         if name == "dynamodb" and operation in ("TagResource", "UntagResource", "ListTagsOfResource"):
             return json.loads(body)["ResourceArn"]
+        if name == "kms" and operation == "CreateAlias":  # AWS asks for it on the alias too
+            return resource_of(name, method, path, headers, rename(body, "TargetKeyId", "KeyId"), _, *where)
+        if name == "kms" and operation == "DeleteAlias":
+            return f"arn:aws:kms:{':'.join(where)}:{json.loads(body)['AliasName']}"
+        if name == "wafv2" and (acl := firewall_of(json.loads(body))):
+            return acl
         if name == "logs" and operation == "DescribeLogGroups":
             return f"arn:aws:logs:{':'.join(where)}:log-group::log-stream:"
         if name == "lambda" and method == "POST" and FUNCTIONS.fullmatch(path):
@@ -201,6 +209,63 @@ def say_what_policies_ask() -> None:
 
     actions.extract_resource_arn, actions.request_tag_context = extract_resource_arn, request_tag_context
     actions.extract_iam_action, tagging.resource_tags = extract_iam_action, resource_tags
+
+
+def rename(body: bytes, old: str, new: str) -> bytes:
+    """Return a JSON object with one member renamed."""
+    members = json.loads(body)
+    return json.dumps({**members, new: members[old]}).encode()
+
+
+def firewall_of(members: dict[str, Any]) -> str | None:
+    """Return the ARN of the firewall that a call of WAF is about, where it names one as a whole."""
+    arns = [members.get(name) for name in ("WebACLArn", "ResourceARN", "ResourceArn")]
+    arns.append(members.get("LoggingConfiguration", {}).get("ResourceArn"))
+    return next((arn for arn in arns if arn and ":wafv2:" in arn), None)
+
+
+def encrypt_log_groups() -> None:
+    """Let a log group be given a key, or be without one again, as ministack lets it only when it is made."""
+    logs, keys = service("cloudwatch_logs"), service("kms")
+    handle = logs.handle_request
+
+    async def handle_request(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Answer:
+        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        if operation not in ("AssociateKmsKey", "DisassociateKmsKey"):
+            return await handle(method, path, headers, body, query)
+        asked = json.loads(body)
+        group = logs._log_groups.get(asked["logGroupName"])  # pylint: disable=protected-access  # ministack's
+        key = asked.get("kmsKeyId")
+        known = keys._resolve_key(key) if key else True  # pylint: disable=protected-access  # ministack's
+        if group is None or not known:
+            return refusal("ResourceNotFoundException", f"There is no {'key' if group else 'log group'} of this name.", 400)
+        group["kmsKeyId"] = key
+        return 200, {"Content-Type": "application/x-amz-json-1.1"}, b"{}"
+
+    logs.handle_request = handle_request
+
+
+def log_firewalls() -> None:
+    """Keep what a firewall's log is told to be; nothing here is logged, since nothing here is refused by a firewall."""
+    waf = service("waf")
+    handle, configurations = waf.handle_request, {}
+
+    async def handle_request(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Answer:
+        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        if operation not in ("PutLoggingConfiguration", "GetLoggingConfiguration", "DeleteLoggingConfiguration"):
+            return await handle(method, path, headers, body, query)
+        asked = json.loads(body)
+        arn = firewall_of(asked)
+        if operation == "PutLoggingConfiguration":
+            configurations[arn] = asked["LoggingConfiguration"]
+        if arn not in configurations:
+            return refusal("WAFNonexistentItemException", "The firewall has no log.", 400)
+        answer = {"LoggingConfiguration": configurations[arn]}
+        if operation == "DeleteLoggingConfiguration":
+            del configurations[arn]
+        return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
+
+    waf.handle_request = handle_request
 
 
 class NotEmulated(Exception):
@@ -418,6 +483,8 @@ class Functions:
         self._handle, functions.handle_request = functions.handle_request, self.handle_request
         self._emit_logs, functions._emit_lambda_logs = functions._emit_lambda_logs, self.emit_logs
         self._invoke, rest_apis._call_lambda_raw = rest_apis._call_lambda_raw, self.invoke_from_gateway
+        self._ask, rest_apis._invoke_authorizer_lambda = rest_apis._invoke_authorizer_lambda, self.ask_authorizer
+        self._reference = rest_apis._extract_lambda_ref_from_integration_uri
 
     async def handle_request(self, method: str, path: str, *request: Any) -> Answer:
         """Refuse to create or configure a function with a role that the caller may not pass."""
@@ -467,6 +534,23 @@ class Functions:
         request = event["requestContext"]
         method = f"{request['stage']}/{event['httpMethod']}{request['resourcePath']}"
         source = f"arn:aws:execute-api:{region}:{account_id}:{request['apiId']}/{method}"
+        if not self._lets_in(function, source):
+            return None, f"Invalid permissions on Lambda function: {function} does not let {source} invoke it"
+        return await self._invoke(function, event, account_id=account_id, region=region)
+
+    async def ask_authorizer(
+        self, authorizer: dict[str, Any], event: dict[str, Any], account_id: str, region: str
+    ) -> dict[str, Any] | None:
+        """Invoke an authorizer's function if the alias lets API Gateway do so: None is what a caller sees as a 500."""
+        api = event["methodArn"].split(":")[5].partition("/")[0]
+        source = f"arn:aws:execute-api:{region}:{account_id}:{api}/authorizers/{authorizer['id']}"
+        if not self._lets_in(self._reference(authorizer["authorizerUri"]), source):
+            return None
+        return await self._ask(authorizer, event, account_id, region)
+
+    def _lets_in(self, function: str, source: str) -> bool:
+        """Tell whether the policy of a function, or of the alias that is named, lets a source of API Gateway's call."""
+        account_id, region = source.split(":")[4], source.split(":")[3]
         policy = (self._functions.function_policy_for_arn(function) or ({},))[0]
         asked = self._evaluator.EvalContext(
             principal_arn="", principal_type="Service", principal_account=account_id, action="lambda:InvokeFunction",
@@ -474,9 +558,7 @@ class Functions:
             service_context={"aws:sourcearn": source, "aws:sourceaccount": account_id},
         )
         verdict = self._evaluator.evaluate_resource_policy(policy, asked, service="apigateway.amazonaws.com")
-        if verdict.decision != "Allow":
-            return None, f"Invalid permissions on Lambda function: {function} does not let {source} invoke it"
-        return await self._invoke(function, event, account_id=account_id, region=region)
+        return verdict.decision == "Allow"
 
 
 if __name__ == "__main__":
