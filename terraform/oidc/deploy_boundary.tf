@@ -53,7 +53,6 @@ data "aws_iam_policy_document" "deploy_boundary" {
       "kms:TagResource",
       "logs:*LogDelivery",
       "logs:*ResourcePolic*",
-      "wafv2:GetWebACLForResource",
     ]
     resources = ["*"]
   }

@@ -66,7 +66,7 @@ data "aws_iam_policy_document" "deploy_edge" {
     }
   }
 
-  # The firewall is put before a stage by a right on each of the two.
+  # The firewall is put before a stage by rights on each of the two: API Gateway's, on a stage that is ours, is one.
   statement {
     sid = "Firewall"
     actions = [
@@ -74,7 +74,6 @@ data "aws_iam_policy_document" "deploy_edge" {
       "wafv2:CreateWebACL",
       "wafv2:DeleteLoggingConfiguration",
       "wafv2:DeleteWebACL",
-      "wafv2:DisassociateWebACL",
       "wafv2:GetLoggingConfiguration",
       "wafv2:GetWebACL",
       "wafv2:ListTagsForResource",
@@ -90,6 +89,12 @@ data "aws_iam_policy_document" "deploy_edge" {
     sid       = "FirewallGroups" # AWS's own, which a firewall is made of
     actions   = ["wafv2:CreateWebACL", "wafv2:UpdateWebACL"]
     resources = ["arn:${local.partition}:wafv2:${local.regional}:regional/managedruleset/*/*"]
+  }
+
+  statement {
+    sid       = "FirewallOfAnyStage"
+    actions   = ["wafv2:AssociateWebACL", "wafv2:DisassociateWebACL", "wafv2:GetWebACLForResource"]
+    resources = ["${local.api}/*/stages/api"]
   }
 
   statement {
@@ -119,7 +124,6 @@ data "aws_iam_policy_document" "deploy_edge" {
       "logs:DeleteResourcePolicy",
       "logs:DescribeResourcePolicies",
       "logs:PutResourcePolicy",
-      "wafv2:GetWebACLForResource",
     ]
     resources = ["*"]
   }

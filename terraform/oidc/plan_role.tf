@@ -55,7 +55,6 @@ data "aws_iam_policy_document" "plan" {
       "application-autoscaling:DescribeScalingPolicies",
       "kms:ListAliases",
       "logs:DescribeResourcePolicies",
-      "wafv2:GetWebACLForResource",
     ]
     resources = ["*"]
   }
@@ -96,6 +95,12 @@ data "aws_iam_policy_document" "plan" {
     sid       = "Firewall"
     actions   = ["wafv2:GetLoggingConfiguration", "wafv2:GetWebACL", "wafv2:ListTagsForResource"]
     resources = [for stage in local.stages : local.names[stage].firewall]
+  }
+
+  statement {
+    sid       = "FirewallOfStage"
+    actions   = ["wafv2:GetWebACLForResource"]
+    resources = ["${local.api}/*/stages/api"]
   }
 
   statement {

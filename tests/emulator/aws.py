@@ -182,8 +182,8 @@ def say_what_policies_ask() -> None:
             return resource_of(name, method, path, headers, rename(body, "TargetKeyId", "KeyId"), _, *where)
         if name == "kms" and operation == "DeleteAlias":
             return f"arn:aws:kms:{':'.join(where)}:{json.loads(body)['AliasName']}"
-        if name == "wafv2" and (acl := firewall_of(json.loads(body))):
-            return acl
+        if name == "wafv2" and (about := firewall_of(json.loads(body)) or json.loads(body).get("ResourceArn")):
+            return about
         if name == "logs" and operation == "DescribeLogGroups":
             return f"arn:aws:logs:{':'.join(where)}:log-group::log-stream:"
         if name == "lambda" and method == "POST" and FUNCTIONS.fullmatch(path):

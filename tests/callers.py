@@ -1,0 +1,102 @@
+"""Who calls, and what each gets: the table that holds in process, on the local server and on a deployed stage."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from chalicelib.token import ALPHABET, CHECKSUM_LENGTH, READ, WRITE, checksum
+from targets import Answer, Api, an_event, get, post
+from tokens import TokenTable
+
+TENANT = "acme"  # of the callers below, but of the one from elsewhere
+
+
+class Caller(NamedTuple):
+    """How a caller's Authorization field is made, and the statuses of its POST, and GET and HEAD of another's event."""
+
+    name: str
+    field: Callable[[TokenTable], str | None]
+    post: int
+    read: int
+
+
+def token_of(
+    table: TokenTable, *scopes: str, tenant: str = TENANT, ends_in: int | None = None, revoked: bool = False
+) -> str:
+    """Return a new token's text."""
+    expires_at = None if ends_in is None else int(time.time()) + ends_in
+    text, made = table.create(tenant, "caller", frozenset(scopes), expires_at)
+    if revoked:
+        table.revoke(made.key_id)
+    return text
+
+
+def bearer(text: str) -> str:
+    """Return the Authorization field of a token."""
+    return f"Bearer {text}"
+
+
+def with_other_secret(text: str) -> str:
+    """Return a token with the key id of another and a secret that is whole, and not its own."""
+    unchecked = text[:-CHECKSUM_LENGTH]
+    changed = unchecked[:-1] + ALPHABET[(ALPHABET.index(unchecked[-1]) + 1) % len(ALPHABET)]
+    return changed + checksum(changed)
+
+
+def with_other_key_id(text: str) -> str:
+    """Return a token that is whole, and that nobody was given."""
+    _, _, rest = text[:-CHECKSUM_LENGTH].split("_")
+    unchecked = f"evt_{'0' * 16}_{rest}"
+    return unchecked + checksum(unchecked)
+
+
+CALLERS = [
+    Caller("no token", lambda table: None, 401, 401),
+    Caller("empty", lambda table: "", 401, 401),
+    Caller("scheme alone", lambda table: "Bearer ", 401, 401),
+    Caller("malformed", lambda table: "Bearer evt_1234", 401, 401),
+    Caller("other scheme", lambda table: f"Basic {token_of(table, WRITE, READ)}", 401, 401),
+    Caller("no scheme", lambda table: token_of(table, WRITE, READ), 401, 401),
+    Caller("two tokens", lambda table: f"Bearer {token_of(table, WRITE, READ)}, {token_of(table, READ)}", 401, 401),
+    Caller("wrong checksum", lambda table: bearer(token_of(table, WRITE, READ)[:-1] + "_"), 401, 401),
+    Caller("wrong secret", lambda table: bearer(with_other_secret(token_of(table, WRITE, READ))), 401, 401),
+    Caller("unknown key id", lambda table: bearer(with_other_key_id(token_of(table, WRITE, READ))), 401, 401),
+    Caller("expired", lambda table: bearer(token_of(table, WRITE, READ, ends_in=0)), 401, 401),
+    Caller("revoked", lambda table: bearer(token_of(table, WRITE, READ, revoked=True)), 401, 401),
+    Caller("read only", lambda table: bearer(token_of(table, READ)), 403, 200),
+    Caller("write only", lambda table: bearer(token_of(table, WRITE)), 201, 403),
+    Caller("both", lambda table: bearer(token_of(table, WRITE, READ)), 201, 200),
+    Caller("other tenant", lambda table: bearer(token_of(table, WRITE, READ, tenant="other")), 201, 404),
+]
+
+
+def call(api: Api, method: str, field: str | None, event_id: str) -> Answer:
+    """Post a new event, or read one, with an Authorization field or without."""
+    caller = {} if field is None else {"Authorization": field}
+    return post(api, an_event(), **caller) if method == "POST" else get(api, event_id, method, **caller)
+
+
+def assert_refused(answer: Answer, status: int, method: str) -> None:
+    """Assert that an answer is the whole problem of its status, and tells a client how to call."""
+    kinds = {401: "unauthorized", 403: "forbidden", 404: "event-not-found"}
+    asks = {401: "Bearer", 403: 'Bearer error="insufficient_scope"', 404: None}
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers.get("www-authenticate") == asks[status]
+    if method == "HEAD":
+        assert answer.body == b""
+        return
+    body = answer.json
+    assert body.pop("request_id") and body.pop("title") and body.pop("detail")
+    assert body == {"type": f"urn:event-api:problem:{kinds[status]}", "status": status}
+
+
+def check(api: Api, table: TokenTable, caller: Caller, method: str) -> None:
+    """Assert that a caller gets what the table says, of an event that one of the first tenant stored."""
+    stored = post(api, an_event(), Authorization=bearer(token_of(table, WRITE)))
+    assert stored.status == 201
+    answer = call(api, method, caller.field(table), stored.json["id"])
+    status = caller.post if method == "POST" else caller.read
+    assert answer.status == status, answer
+    if status >= 400:
+        assert_refused(answer, status, method)
