@@ -1,6 +1,7 @@
 """Fixtures that more than one test file needs. No test can reach AWS: credentials and region are pinned, and fake."""
 
 import http.client
+import logging
 import os
 from collections.abc import Iterator
 
@@ -23,6 +24,7 @@ import pytest
 import app as event_api
 import tokens
 from chalicelib.token import SCOPES
+from leaks import LeakDetector
 from moto_tables import tables_in_moto
 from processes import LocalProcess, eventually
 from targets import Api, InProcessApi, UrlApi
@@ -66,6 +68,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "api" in metafunc.fixturenames:
         targets = ["url"] if metafunc.config.getoption("--url") else ["in_process_api", "local_api"]
         metafunc.parametrize("api", targets, indirect=True)
+
+
+@pytest.fixture(name="_leak_detector", scope="session", autouse=True)
+def _leak_detector_() -> Iterator[None]:
+    """Nothing that the suite makes the app log holds a token, a secret or a payload."""
+    detector = LeakDetector()
+    logging.getLogger().addHandler(detector)
+    yield
+    logging.getLogger().removeHandler(detector)
+    assert detector.found == []
 
 
 @pytest.fixture(name="api", scope="module")

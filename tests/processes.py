@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from leaks import leaks
 from targets import UrlApi
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,6 +83,8 @@ class LocalProcess:
     ) -> None:
         if self.process.poll() is None:
             self.stop()
+        token = self.data_dir / "token"
+        assert leaks(self.output, *([self.token] if token.exists() else [])) == []
 
 
 def free_port() -> int:

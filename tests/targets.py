@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from chalice import Chalice
 from chalice.test import TestHTTPClient
 from chalice.config import Config
+from leaks import CANARY
 from local import Gateway
 
 JSON = {"Content-Type": "application/json"}
@@ -110,7 +111,7 @@ def get(api: Api, event_id: str, method: str = "GET", **headers: str) -> Answer:
 
 def an_event(**members: Any) -> dict[str, Any]:
     """Return an event as a caller posts it, under an id of its own."""
-    return {"id": f"test-{uuid.uuid4()}", "type": "test_event", "payload": {"n": 1}, **members}
+    return {"id": f"test-{uuid.uuid4()}", "type": "test_event", "payload": {"n": 1, "note": CANARY}, **members}
 
 
 def event_with_payload(text: str) -> tuple[str, bytes]:
