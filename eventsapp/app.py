@@ -23,8 +23,8 @@ app = Chalice(app_name="event-api", configure_logs=False)
 app.api.binary_types.clear()  # bodies are text; a type listed here would come and go as base64
 
 
-# What each scope opens, and what every known caller gets, which is 405. API Gateway keeps what it is told of a token, and
-# holds every later request with it against that, so it has to be right for all of them.
+# What each scope opens, and what every known caller gets, which is 405. API Gateway keeps what it is told of a token
+# and holds every later request with it against that, so it has to be right for all of them.
 ROUTES = {
     token.WRITE: AuthRoute("/events", ["POST"]),
     token.READ: AuthRoute("/events/*", ["GET", "HEAD"]),

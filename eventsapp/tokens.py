@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import boto3
 from botocore.client import BaseClient
@@ -98,18 +98,18 @@ class TokenTable:
         old, now = self.get(key_id), int(time.time())
         if not old.is_valid(now):
             raise CannotDo(f"the token {key_id} is {state(old, now)}: create another in its place.")
-        lifetime = None if old.expires_at is None else old.expires_at - old.created_at
-        text, new = self.create(old.tenant, old.name, old.scopes, None if lifetime is None else now + lifetime)
+        expires_at = None if old.expires_at is None else now + old.expires_at - old.created_at
+        text, new = self.create(old.tenant, old.name, old.scopes, expires_at)
         end = now + overlap if old.expires_at is None else min(old.expires_at, now + overlap)
         return text, new, self._update(key_id, "SET expires_at = :moment", end)
 
-    def _update(self, key_id: str, expression: str, moment: int) -> Token:
+    def _update(self, key_id: str, expression: str, epoch_seconds: int) -> Token:
         answer = self._client.update_item(
             TableName=self._name,
             Key={"key_id": {"S": key_id}},
             UpdateExpression=expression,
             ConditionExpression="attribute_exists(key_id)",
-            ExpressionAttributeValues={":moment": {"N": str(moment)}},
+            ExpressionAttributeValues={":moment": {"N": str(epoch_seconds)}},
             ReturnValues="ALL_NEW",
         )
         return from_item(answer["Attributes"])

@@ -319,7 +319,7 @@ def call_the_live_alias(swagger: Json) -> None:
 
 
 def ask_the_authorizer_well(swagger: Json) -> None:
-    """By its alias, only of what a token can be, and again after the stage's own time; chalice can say none of these."""
+    """By its alias, only of what a token can be, and again after the stage's own time: chalice can say none of it."""
     require(swagger, "securityDefinitions", was={"authorizer": find(swagger, "securityDefinitions", "authorizer")})
     place = ("securityDefinitions", "authorizer", AUTHORIZER_EXTENSION)
     newest = "${aws_lambda_function.authorizer.invoke_arn}"

@@ -1,4 +1,4 @@
-"""What no log may hold: a token, a secret, a payload. The suite's events carry a canary, and its tokens have their form."""
+"""What no log may hold: a token, a secret, a payload. The suite's events carry a canary, its tokens have their form."""
 
 import logging
 import re

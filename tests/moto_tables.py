@@ -18,5 +18,7 @@ def tables_in_moto() -> Iterator[BaseClient]:
         for table in TABLES:
             client.create_table(**table)
         event_api.dynamodb.cache_clear()
-        yield client
-        event_api.dynamodb.cache_clear()
+        try:
+            yield client
+        finally:
+            event_api.dynamodb.cache_clear()

@@ -9,7 +9,7 @@ from typing import Any
 import app as event_api
 import pytest
 from callers import CALLERS, TENANT, Caller, bearer, call, check, token_of
-from chalice.app import AuthRequest, AuthResponse
+from chalice.app import AuthRequest, AuthResponse, ChaliceAuthorizer
 from chalice.local import ARNMatcher
 from chalicelib.problem import Unauthorized
 from chalicelib.token import BEARER, READ, WRITE
@@ -22,6 +22,7 @@ from targets import Api, InProcessApi, UrlApi, an_event, get, post
 from tokens import TokenTable, local_client
 
 METHODS = ["POST", "GET", "HEAD"]
+AUTHORIZER: ChaliceAuthorizer = vars(event_api)["authorizer"]  # what chalice makes of the function
 
 
 @pytest.fixture(name="moto_table", scope="module")
@@ -75,7 +76,7 @@ EVERYTHING = [
 def opened(table: TokenTable, asked: str, *scopes: str) -> set[tuple[str, str]]:
     """Return what of everything a new token opens, as the gateway holds it against the policy it was told first."""
     request = {"type": "TOKEN", "authorizationToken": bearer(token_of(table, *scopes)), "methodArn": ARN + asked}
-    (statement,) = event_api.authorizer(request, None)["policyDocument"]["Statement"]
+    (statement,) = AUTHORIZER(request, None)["policyDocument"]["Statement"]
     assert statement["Effect"] == "Allow" and statement["Action"] == "execute-api:Invoke"
     return {
         (method, path)
@@ -106,14 +107,14 @@ def test_policy_is_the_same_whatever_was_asked_first(
 def test_policy_names_no_other_api(moto_table: TokenTable) -> None:
     """What is opened is of the API and the stage that asked."""
     request = {"type": "TOKEN", "authorizationToken": bearer(token_of(moto_table, WRITE, READ)), "methodArn": ARN}
-    (statement,) = event_api.authorizer(request, None)["policyDocument"]["Statement"]
+    (statement,) = AUTHORIZER(request, None)["policyDocument"]["Statement"]
     assert all(resource.startswith(ARN) for resource in statement["Resource"])
 
 
 def test_authorizer_says_the_tenant_and_the_key_and_nothing_else(moto_table: TokenTable) -> None:
     """The app learns whose events it is about, the log who called; the token goes no further."""
     text = token_of(moto_table, READ)
-    answer = event_api.authorizer({"type": "TOKEN", "authorizationToken": bearer(text), "methodArn": ARN}, None)
+    answer = AUTHORIZER({"type": "TOKEN", "authorizationToken": bearer(text), "methodArn": ARN}, None)
     assert answer["principalId"] == text.split("_")[1]
     assert answer["context"] == {"tenant": TENANT}
     assert text.split("_")[2] not in json.dumps(answer)
@@ -123,7 +124,7 @@ def test_gateway_knows_an_unknown_caller_by_the_message(moto_table: TokenTable) 
     """API Gateway answers 401 to this message alone; any other failure is one of the service."""
     del moto_table
     with pytest.raises(Unauthorized, match="^Unauthorized$"):
-        event_api.authorizer.func(AuthRequest("TOKEN", "Bearer x", ARN))
+        AUTHORIZER.func(AuthRequest("TOKEN", "Bearer x", ARN))
 
 
 # Tenants

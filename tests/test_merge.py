@@ -191,10 +191,10 @@ CHANGES = [
     Change("publish_versions", (*FUNCTION, "source_code_hash"), GONE, "expected source_code_hash of resource aws_lamb"),
     Change("publish_versions", AUTHORIZER, GONE, "expected filename of resource aws_lambda_function.authorizer, but"),
     Change("log_as_json", (*FUNCTION, "logging_config"), {}, "expected no logging_config of resource aws_lambda_funct"),
-    Change("bound_concurrency", (*AUTHORIZER, "reserved_concurrent_executions"), 5, "authorizer, but chalice writes it"),
-    Change("encrypt_environment", (*AUTHORIZER, "description"), "", "expected no description of resource aws_lambda_fu"),
-    Change("encrypt_environment", (*FUNCTION, "kms_key_arn"), "a", "expected no kms_key_arn of resource aws_lambda_func"),
-    Change("require_settings", (*AUTHORIZER, "role"), "${aws_iam_role.api_handler.arn}", 'to be "${aws_iam_role.author'),
+    Change("bound_concurrency", (*AUTHORIZER, "reserved_concurrent_executions"), 5, "authorizer, but chalice writes i"),
+    Change("encrypt_environment", (*AUTHORIZER, "description"), "", "expected no description of resource aws_lambda_f"),
+    Change("encrypt_environment", (*FUNCTION, "kms_key_arn"), "a", "expected no kms_key_arn of resource aws_lambda_fu"),
+    Change("require_settings", (*AUTHORIZER, "role"), "${aws_iam_role.api_handler.arn}", 'to be "${aws_iam_role.autho'),
     Change("name_api_after_its_stage", (*API, "name"), "events", "expected name of resource aws_api_gateway_rest_a"),
     Change("note_checkov_skips", (*API, "//"), "a note", "expected no // of resource aws_api_gateway_rest_api.rest_ap"),
     Change("require_settings", (*FUNCTION, "tracing_config"), GONE, "expected tracing_config of resource aws_lambda_f"),
@@ -202,7 +202,7 @@ CHANGES = [
     Change("drop_binary_media_types", (*API, "binary_media_types"), ["image/png"], 'be [], but it is ["image/png"]'),
     Change("permit_only_the_aliases", PERMISSION, GONE, "function_name of resource aws_lambda_permission.rest_api_"),
     Change("permit_only_the_aliases", (*PERMISSION, "source_arn"), "*", "expected source_arn of resource aws_lamb"),
-    Change("permit_only_the_aliases", (*AUTHORIZER_PERMISSION, "source_arn"), "*", "aws_lambda_permission.authorizer_i"),
+    Change("permit_only_the_aliases", (*AUTHORIZER_PERMISSION, "source_arn"), "*", "aws_lambda_permission.authorizer_"),
     Change("require_nothing_new", ("resource", "aws_iam_role", "new"), {}, "there is resource aws_iam_role.new"),
     Change("require_nothing_new", ("resource", "aws_lambda_function", "other"), {}, "aws_lambda_function.other"),
     Change("require_nothing_new", ("locals", "new"), "", "there is locals.new"),
@@ -547,6 +547,7 @@ def test_what_is_not_expected_ends_with_a_sentence(tree: Path, source: Path) -> 
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == (
         "make package: terraform/merge.py expected filename of resource aws_lambda_function.api_handler, but "
-        "resource.aws_lambda_function has only authorizer, handler: see what this chalice writes, and correct the step.\n"
+        "resource.aws_lambda_function has only authorizer, handler: see what this chalice writes, "
+        "and correct the step.\n"
     )
     assert [path.name for path in (tree / "terraform").iterdir() if path.suffix in (".json", ".zip")] == []

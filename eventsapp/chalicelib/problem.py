@@ -90,7 +90,7 @@ class RequestBlocked(Problem):
     status, type, title = 403, "request-blocked", "The request is refused"
 
     def __init__(self) -> None:
-        super().__init__("A rule of the firewall refuses it: it looks like an attack, or too many come from its address.")
+        super().__init__("By a rule of the firewall: it looks like an attack, or too many come from its address.")
 
 
 class PathNotFound(Problem):

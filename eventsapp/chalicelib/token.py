@@ -1,4 +1,4 @@
-"""Knows who calls: the form of a token, what is kept of one, and what it grants. Reads the token table, never writes it.
+"""Knows who calls: the form of a token, and what is kept of one. Reads the token table, and never writes it.
 
 A token is `evt_<key id>_<secret>`: 16 characters that name it, then 43 that hold 256 random bits and 6 of checksum, all
 of them base 62. Only the SHA-256 of the secret is kept, so the table gives no token away; a secret of that length

@@ -176,14 +176,12 @@ def say_what_policies_ask() -> None:
     def extract_resource_arn(name: str, method: str, path: str, *request: Any) -> str:
         headers, body, _, *where = request
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        if name in ("kms", "wafv2"):
+            return key_or_firewall(name, operation, json.loads(body), ":".join(where)) or resource_of(
+                name, method, path, *request
+            )
         if name == "dynamodb" and operation in ("TagResource", "UntagResource", "ListTagsOfResource"):
             return json.loads(body)["ResourceArn"]
-        if name == "kms" and operation == "CreateAlias":  # AWS asks for it on the alias too
-            return resource_of(name, method, path, headers, rename(body, "TargetKeyId", "KeyId"), _, *where)
-        if name == "kms" and operation == "DeleteAlias":
-            return f"arn:aws:kms:{':'.join(where)}:{json.loads(body)['AliasName']}"
-        if name == "wafv2" and (about := firewall_of(json.loads(body)) or json.loads(body).get("ResourceArn")):
-            return about
         if name == "logs" and operation == "DescribeLogGroups":
             return f"arn:aws:logs:{':'.join(where)}:log-group::log-stream:"
         if name == "lambda" and method == "POST" and FUNCTIONS.fullmatch(path):
@@ -211,10 +209,15 @@ def say_what_policies_ask() -> None:
     actions.extract_iam_action, tagging.resource_tags = extract_iam_action, resource_tags
 
 
-def rename(body: bytes, old: str, new: str) -> bytes:
-    """Return a JSON object with one member renamed."""
-    members = json.loads(body)
-    return json.dumps({**members, new: members[old]}).encode()
+def key_or_firewall(name: str, operation: str, members: dict[str, Any], where: str) -> str | None:
+    """Return the ARN that a call of KMS or WAF is about, where ministack does not see it."""
+    if name == "wafv2":
+        return firewall_of(members) or members.get("ResourceArn")
+    if operation == "CreateAlias":  # AWS asks for it on the alias too
+        return f"arn:aws:kms:{where}:key/{members['TargetKeyId'].rpartition('/')[2]}"
+    if operation == "DeleteAlias":
+        return f"arn:aws:kms:{where}:{members['AliasName']}"
+    return None
 
 
 def firewall_of(members: dict[str, Any]) -> str | None:
@@ -238,7 +241,8 @@ def encrypt_log_groups() -> None:
         key = asked.get("kmsKeyId")
         known = keys._resolve_key(key) if key else True  # pylint: disable=protected-access  # ministack's
         if group is None or not known:
-            return refusal("ResourceNotFoundException", f"There is no {'key' if group else 'log group'} of this name.", 400)
+            missing = "key" if group else "log group"
+            return refusal("ResourceNotFoundException", f"There is no {missing} of this name.", 400)
         group["kmsKeyId"] = key
         return 200, {"Content-Type": "application/x-amz-json-1.1"}, b"{}"
 
@@ -484,7 +488,6 @@ class Functions:
         self._emit_logs, functions._emit_lambda_logs = functions._emit_lambda_logs, self.emit_logs
         self._invoke, rest_apis._call_lambda_raw = rest_apis._call_lambda_raw, self.invoke_from_gateway
         self._ask, rest_apis._invoke_authorizer_lambda = rest_apis._invoke_authorizer_lambda, self.ask_authorizer
-        self._reference = rest_apis._extract_lambda_ref_from_integration_uri
 
     async def handle_request(self, method: str, path: str, *request: Any) -> Answer:
         """Refuse to create or configure a function with a role that the caller may not pass."""
@@ -544,7 +547,8 @@ class Functions:
         """Invoke an authorizer's function if the alias lets API Gateway do so: None is what a caller sees as a 500."""
         api = event["methodArn"].split(":")[5].partition("/")[0]
         source = f"arn:aws:execute-api:{region}:{account_id}:{api}/authorizers/{authorizer['id']}"
-        if not self._lets_in(self._reference(authorizer["authorizerUri"]), source):
+        function = authorizer["authorizerUri"].partition("/functions/")[2].removesuffix("/invocations")
+        if not self._lets_in(function, source):
             return None
         return await self._ask(authorizer, event, account_id, region)
 

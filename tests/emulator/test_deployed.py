@@ -278,7 +278,7 @@ def test_function_has_no_other_operation(
         ("dynamodb", "get_item", {"TableName": "event-api-prod-tokens", "Key": TOKEN}),
         ("dynamodb", "batch_get_item", {"RequestItems": {EVENTS: {"Keys": [ITEM]}}}),
         ("dynamodb", "batch_get_item", {"RequestItems": {TOKENS: {"Keys": [TOKEN]}}}),
-        ("dynamodb", "transact_get_items", {"TransactItems": [{"Get": {"TableName": "event-api-prod-tokens", "Key": TOKEN}}]}),
+        ("dynamodb", "transact_get_items", {"TransactItems": [{"Get": {"TableName": "other", "Key": TOKEN}}]}),
         ("dynamodb", "list_tables", {}),
         ("logs", "create_log_group", {"logGroupName": "/aws/lambda/other"}),
         ("logs", "create_log_stream", {"logGroupName": f"/aws/apigateway/{FUNCTION}", "logStreamName": "a"}),
@@ -565,22 +565,10 @@ def test_code_change_comes_as_a_new_version(stack: Stack, url_api: UrlApi) -> No
     assert stack.plan() == ""
 
 
-def test_deployed_stage_can_be_given_a_key_a_firewall_and_limits(
-    stack: Stack, bare_api: UrlApi, table: TokenTable
-) -> None:
-    """What prod has, a stage that runs can be given, by the deploy role; it goes on as before, and can be without again."""
-    tfvars = stack.root / "stages" / f"{STAGE}.tfvars"
-    settings = tfvars.read_text()
-    asked = re.sub(r"(?m)^(customer_key|firewall|concurrency) .*\n", "", settings)
-    asked += "customer_key = true\nfirewall = { requests_per_address = 15000 }\n"
-    tfvars.write_text(asked + "concurrency = { api_handler = 5, authorizer = 5 }\n")
-    stack.apply()
-    assert stack.plan() == ""
-    (key,) = [
-        alias["TargetKeyId"]
-        for alias in stack.aws.client("kms").list_aliases()["Aliases"]
-        if alias["AliasName"] == f"alias/{FUNCTION}"
-    ]
+def assert_limited_and_encrypted(stack: Stack) -> None:
+    """Assert that the stage's own key is that of both tables, both functions and all logs, and calls are few."""
+    aliases = stack.aws.client("kms").list_aliases()["Aliases"]
+    (key,) = [alias["TargetKeyId"] for alias in aliases if alias["AliasName"] == f"alias/{FUNCTION}"]
     dynamodb, functions = stack.aws.client("dynamodb"), stack.aws.client("lambda")
     for name in (EVENTS, TOKENS):
         assert dynamodb.describe_table(TableName=name)["Table"]["SSEDescription"]["KMSMasterKeyArn"].endswith(key)
@@ -590,9 +578,22 @@ def test_deployed_stage_can_be_given_a_key_a_firewall_and_limits(
         assert configuration["Concurrency"]["ReservedConcurrentExecutions"] == 5
     groups = stack.aws.client("logs").describe_log_groups()["logGroups"]
     assert [group["logGroupName"] for group in groups if not group.get("kmsKeyId", "").endswith(key)] == []
+
+
+def test_deployed_stage_can_be_given_a_key_a_firewall_and_limits(
+    stack: Stack, bare_api: UrlApi, table: TokenTable
+) -> None:
+    """What prod has, a stage that runs can be given by the deploy role, and can be without again; it goes on."""
+    tfvars = stack.root / "stages" / f"{STAGE}.tfvars"
+    settings = tfvars.read_text()
+    asked = re.sub(r"(?m)^(customer_key|firewall|concurrency) .*\n", "", settings)
+    asked += "customer_key = true\nfirewall = { requests_per_address = 15000 }\n"
+    tfvars.write_text(asked + "concurrency = { api_handler = 5, authorizer = 5 }\n")
+    stack.apply()
+    assert stack.plan() == ""
+    assert_limited_and_encrypted(stack)
     stage = f"arn:aws:apigateway:{REGION}::/restapis/{bare_api.path.split('/')[-2]}/stages/api"
-    acl = stack.aws.client("wafv2").get_web_acl_for_resource(ResourceArn=stage)["WebACL"]
-    assert acl["Name"] == FUNCTION
+    assert stack.aws.client("wafv2").get_web_acl_for_resource(ResourceArn=stage)["WebACL"]["Name"] == FUNCTION
     for caller in CALLERS[-4:]:
         check(bare_api, table, caller, "GET")
     tfvars.write_text(settings)
