@@ -29,7 +29,7 @@ test: $(installed) ## check everything: pylint, pytest, coverage
 	@$(python) -m coverage report
 	@echo "make test: all passed (pylint 10/10, pytest, branch coverage of eventsapp/ at least 95 %)."
 
-contract: $(installed) ## check a running API against the contract: make contract URL=http://127.0.0.1:8000
+contract: $(installed) ## check a running API against the contract: EVENT_API_TOKEN=evt_... make contract URL=http://127.0.0.1:8000
 	@test -n "$(URL)" || { echo "make contract: say which API, as in: make contract URL=http://127.0.0.1:8000" >&2; exit 2; }
 	@$(python) -m pytest tests/test_contract.py --url $(URL)
 

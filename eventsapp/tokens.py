@@ -221,7 +221,8 @@ def refusal(exc: ClientError, stage: str) -> str:
     if code == "ResourceNotFoundException":
         return f"the stage {stage} has no token table in this account and region: deploy it first."
     if code == "AccessDeniedException":
-        return f"{exc.response['Error'].get('Message', code)}: it takes this right on the table event-api-{stage}-tokens."
+        said = exc.response["Error"].get("Message", code)
+        return f"{said}: it takes this right on the table event-api-{stage}-tokens."
     return str(exc)
 
 

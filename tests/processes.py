@@ -20,8 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 class LocalProcess:
     """A running eventsapp/local.py, with its output in a file; on leaving it is told to end."""
 
-    def __init__(self, data_dir: Path, script: Path = ROOT / "eventsapp" / "local.py", port: int | None = None) -> None:
-        self.port = port or free_port()
+    def __init__(self, data_dir: Path, script: Path = ROOT / "eventsapp" / "local.py", **environment: str) -> None:
+        self.port = free_port()
+        self._environment = environment
         self.url = f"http://127.0.0.1:{self.port}"
         self.data_dir = data_dir
         self._script = script
@@ -29,7 +30,7 @@ class LocalProcess:
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "PORT": str(self.port), "DATA_DIR": str(self.data_dir)}
+        environment = {**os.environ, "PORT": str(self.port), "DATA_DIR": str(self.data_dir), **self._environment}
         with self._log.open("wb") as log:
             return subprocess.Popen(
                 [sys.executable, str(self._script)],

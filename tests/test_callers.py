@@ -127,6 +127,16 @@ def test_gateway_knows_an_unknown_caller_by_the_message(moto_table: TokenTable) 
         AUTHORIZER.func(AuthRequest("TOKEN", "Bearer x", ARN))
 
 
+@pytest.mark.parametrize("switch", ["AUTH", "EVENT_API_AUTH", "AUTH_OFF"])
+def test_what_is_deployed_has_no_switch(
+    bare_api: Api, moto_table: TokenTable, monkeypatch: pytest.MonkeyPatch, switch: str
+) -> None:
+    """The environment turns nothing off in what ships: that is local.py's alone."""
+    monkeypatch.setenv(switch, "off")
+    assert call(bare_api, "POST", None, "").status == 401
+    assert call(bare_api, "POST", bearer(token_of(moto_table, READ)), "").status == 403
+
+
 # Tenants
 
 

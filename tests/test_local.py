@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -135,6 +136,51 @@ def test_retention_that_is_none_stops_the_start(data_dir: Path, days: str) -> No
     assert refusal(data_dir, RETENTION_DAYS=days) == (
         f"make run: RETENTION_DAYS is {days!r}: make it a whole number of days, or 0 to keep events for ever.\n"
     )
+
+
+@pytest.mark.parametrize("auth", ["", "no", "OFF", "0"])
+def test_auth_that_is_neither_on_nor_off_stops_the_start(data_dir: Path, auth: str) -> None:
+    """Nobody is let in, or asked, by a typo."""
+    assert refusal(data_dir, AUTH=auth) == (
+        f"make run: AUTH is {auth!r}: make it on, to ask for tokens as a deployed API does, or off.\n"
+    )
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
+@pytest.mark.parametrize("auth", ["on", "off"])
+def test_printed_curl_lines_work_as_they_stand(data_dir: Path, auth: str) -> None:
+    """What is printed can be pasted: it has the token where one is asked for, and none where none is."""
+    with LocalProcess(data_dir, AUTH=auth) as running:
+        commands = re.findall(r"^curl (?:.*\\\n)*.*$", running.output, re.M)
+        answers = [subprocess.check_output(command, shell=True, text=True) for command in commands]
+        assert [answer.split()[1] for answer in answers] == ["201", "200"]
+        assert ("Authorization: Bearer evt_" in running.output) == (auth == "on")
+        assert ("AUTH is off" in running.output) == (auth == "off")
+        bare = UrlApi(running.url)
+        assert post(bare, an_event()).status == (401 if auth == "on" else 201)
+
+
+def test_without_auth_whatever_a_caller_says_is_let_in(data_dir: Path) -> None:
+    """AUTH=off takes everybody for one tenant; what was stored so is there for the token of the next start."""
+    event = an_event()
+    with LocalProcess(data_dir, AUTH="off") as running:
+        assert post(UrlApi(running.url, "nonsense"), event).status == 201
+        assert get(UrlApi(running.url), event["id"]).status == 200
+        assert not (data_dir / "token").exists()
+    with LocalProcess(data_dir) as running:
+        assert get(UrlApi(running.url), event["id"]).status == 401
+        assert get(running.api, event["id"]).status == 200
+
+
+def test_token_outlives_the_server(data_dir: Path) -> None:
+    """The printed token is the same after a new start, so that a shell's history goes on working."""
+    with LocalProcess(data_dir) as running:
+        token = running.token
+        assert (data_dir / "token").stat().st_mode & 0o777 == 0o600
+    assert not (data_dir / "aws.json").exists()
+    with LocalProcess(data_dir) as running:
+        assert running.token == token and token in running.output
+        assert post(running.api, an_event()).status == 201
 
 
 def test_ctrl_c_while_it_starts_ends_it_at_once(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
