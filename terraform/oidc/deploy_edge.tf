@@ -66,7 +66,8 @@ data "aws_iam_policy_document" "deploy_edge" {
     }
   }
 
-  # The firewall is put before a stage by a right on each of the two.
+  # The firewall is put before a stage, and taken away, by rights on each of the two.
+  # https://docs.aws.amazon.com/waf/latest/developerguide/security_iam_service-with-iam.html
   statement {
     sid = "Firewall"
     actions = [
@@ -94,19 +95,18 @@ data "aws_iam_policy_document" "deploy_edge" {
 
   statement {
     sid       = "FirewallOfStage"
-    actions   = ["apigateway:SetWebACL"]
+    actions   = ["apigateway:SetWebACL", "wafv2:AssociateWebACL", "wafv2:DisassociateWebACL"]
     resources = ["${local.api}/*/stages/api"]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/project"
-      values   = ["event-api"]
-    }
+    # WAF tells IAM no tags of what is API Gateway's; API Gateway does, and asks for its own right as well.
+    dynamic "condition" {
+      for_each = each.value.tags
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/stage"
-      values   = [each.key]
+      content {
+        test     = "StringEqualsIfExists"
+        variable = condition.key
+        values   = [condition.value]
+      }
     }
   }
 
@@ -126,19 +126,51 @@ data "aws_iam_policy_document" "deploy_edge" {
 
   statement {
     sid       = "KeyMake"
-    actions   = ["kms:CreateKey", "kms:TagResource"]
+    actions   = ["kms:CreateKey"]
     resources = ["*"]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/project"
-      values   = ["event-api"]
+    dynamic "condition" {
+      for_each = { for name, tag in each.value.tags : replace(name, "Resource", "Request") => tag }
+
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
+    }
+  }
+
+  # To make a tagged key takes this too, when it has no tag yet. No key can be claimed from another stage, by its tags,
+  # nor any other that has a name.
+  statement {
+    sid       = "KeyTag"
+    actions   = ["kms:TagResource"]
+    resources = [local.keys]
+
+    dynamic "condition" {
+      for_each = { for name, tag in each.value.tags : replace(name, "Resource", "Request") => tag }
+
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
+    }
+
+    dynamic "condition" {
+      for_each = each.value.tags
+
+      content {
+        test     = "StringEqualsIfExists"
+        variable = condition.key
+        values   = [condition.value]
+      }
     }
 
     condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/stage"
-      values   = [each.key]
+      test     = "ForAllValues:StringEquals"
+      variable = "kms:ResourceAliases"
+      values   = ["alias/event-api-${each.key}"]
     }
   }
 
@@ -154,23 +186,20 @@ data "aws_iam_policy_document" "deploy_edge" {
       "kms:ListResourceTags",
       "kms:PutKeyPolicy",
       "kms:ScheduleKeyDeletion",
-      "kms:TagResource",
       "kms:UntagResource",
       "kms:UpdateAlias",
       "kms:UpdateKeyDescription",
     ]
     resources = [local.keys]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/project"
-      values   = ["event-api"]
-    }
+    dynamic "condition" {
+      for_each = each.value.tags
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/stage"
-      values   = [each.key]
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
     }
   }
 
@@ -186,16 +215,14 @@ data "aws_iam_policy_document" "deploy_edge" {
       values   = local.key_services
     }
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/project"
-      values   = ["event-api"]
-    }
+    dynamic "condition" {
+      for_each = each.value.tags
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/stage"
-      values   = [each.key]
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
     }
   }
 
