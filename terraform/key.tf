@@ -95,9 +95,35 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
-  # By its grants DynamoDB keeps backups and restores without a caller; only who sets a table's key asks for them.
+  # DynamoDB looks at the key, too, before it uses it; there is no encryption context to ask for then.
   statement {
-    sid       = "TableGrants"
+    sid       = "TablesLook"
+    actions   = ["kms:DescribeKey"]
+    resources = ["*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+
+    dynamic "condition" {
+      for_each = {
+        "kms:CallerAccount" = [data.aws_caller_identity.this.account_id]
+        "kms:ViaService"    = ["dynamodb.${var.region}.amazonaws.com"]
+      }
+
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = condition.value
+      }
+    }
+  }
+
+  # By grants DynamoDB keeps a table and its backups without a caller, and Lambda decrypts a function's environment.
+  # Only who gives a table or a function the key asks for them.
+  statement {
+    sid       = "Grants"
     actions   = ["kms:CreateGrant"]
     resources = ["*"]
 
@@ -109,7 +135,7 @@ data "aws_iam_policy_document" "key" {
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = ["dynamodb.${var.region}.amazonaws.com"]
+      values   = [for service in ["dynamodb", "lambda"] : "${service}.${var.region}.amazonaws.com"]
     }
 
     condition {
@@ -136,10 +162,10 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
-  # Lambda decrypts a function's environment under the function's role, by a grant that whoever sets it asks for.
+  # Lambda encrypts a function's environment for who sets it, and decrypts it under the function's role.
   statement {
     sid       = "Environment"
-    actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt"]
+    actions   = ["kms:Decrypt", "kms:Encrypt"]
     resources = ["*"]
 
     principals {

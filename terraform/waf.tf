@@ -1,19 +1,27 @@
 # The firewall, where the stage asks for one. It looks at what a request is addressed with; a payload is data that the
 # API stores and nobody runs, and an audit trail may have to hold an attack, word for word. So what the groups find in a
 # body is counted, and refuses nothing.
+# https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html
 locals {
   # Group => its rules that are counted. SizeRestrictions_BODY would refuse what is over 8 KB; NoUserAgent_HEADER many
-  # an HTTP library.
+  # an HTTP library; the three of paths an event whose id is nightly.log, prod.env or 169.254.169.254.
   managed_rules = {
     AWSManagedRulesCommonRuleSet = [
       "CrossSiteScripting_BODY",
       "EC2MetaDataSSRF_BODY",
+      "EC2MetaDataSSRF_URIPATH",
       "GenericLFI_BODY",
       "GenericRFI_BODY",
       "NoUserAgent_HEADER",
+      "RestrictedExtensions_URIPATH",
       "SizeRestrictions_BODY",
     ]
-    AWSManagedRulesKnownBadInputsRuleSet  = ["JavaDeserializationRCE_BODY", "Log4JRCE_BODY"]
+    AWSManagedRulesKnownBadInputsRuleSet = [
+      "ExploitablePaths_URIPATH",
+      "JavaDeserializationRCE_BODY",
+      "Log4JRCE_BODY",
+      "ReactJSRCE_BODY",
+    ]
     AWSManagedRulesAmazonIpReputationList = []
   }
 
@@ -31,6 +39,19 @@ resource "aws_wafv2_web_acl" "this" {
 
   default_action {
     allow {}
+  }
+
+  # What the API answers, but for the request's id, which WAF can't name, and for the media type, which it won't set.
+  custom_response_body {
+    key          = "body-too-large"
+    content_type = "APPLICATION_JSON"
+    content = jsonencode({
+      type   = "urn:event-api:problem:body-too-large"
+      title  = "The body is too large"
+      status = 413
+      detail = "The limit is 262144 bytes: store what is large elsewhere and post its address."
+      limit  = 262144
+    })
   }
 
   rule {
@@ -61,7 +82,17 @@ resource "aws_wafv2_web_acl" "this" {
     priority = 1
 
     action {
-      block {}
+      block {
+        custom_response {
+          response_code            = 413
+          custom_response_body_key = "body-too-large"
+
+          response_header {
+            name  = "Cache-Control"
+            value = "no-store"
+          }
+        }
+      }
     }
 
     statement {
@@ -140,7 +171,7 @@ resource "aws_wafv2_web_acl_association" "this" {
   web_acl_arn  = aws_wafv2_web_acl.this[0].arn
 }
 
-# What was refused, without who said to be who.
+# What was refused, without who said to be who. What is only counted has a metric; its log could quote a payload.
 resource "aws_wafv2_web_acl_logging_configuration" "this" {
   count = var.firewall == null ? 0 : 1
 

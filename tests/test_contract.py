@@ -242,8 +242,16 @@ def test_body_of_the_limit_is_stored(api: Api) -> None:
 
 @pytest.mark.parametrize("size", [LIMIT + 1, 2 * LIMIT])
 def test_body_over_the_limit_is_refused(api: Api, size: int) -> None:
-    """One byte more gets 413, with the limit."""
-    assert_problem(post(api, sized(size)), 413, "body-too-large", limit=LIMIT)
+    """One byte more gets 413, with the limit.
+
+    A firewall in front may refuse it by its Content-Length, with a text that has no request's id and is plain JSON.
+    """
+    answer = post(api, sized(size))
+    if answer.headers["content-type"] == "application/json":
+        assert (answer.status, answer.headers["cache-control"]) == (413, "no-store")
+        assert answer.json.items() >= {"type": "urn:event-api:problem:body-too-large", "limit": LIMIT}.items()
+    else:
+        assert_problem(answer, 413, "body-too-large", limit=LIMIT)
 
 
 # POST /events
@@ -456,9 +464,12 @@ NO_EVENTS = ["unknown-1", "-a", "x" * 129, "a%20b", "%00", "%", "%zz", "%FF", ".
 
 @pytest.mark.parametrize("event_id", NO_EVENTS)
 def test_unknown_and_malformed_ids_get_the_same_404(api: Api, event_id: str) -> None:
-    """Nothing tells an unknown id from one that cannot be."""
+    """Nothing tells an unknown id from one that cannot be, unless a firewall in front takes that one for an attack."""
     unknown = get(api, f"unknown-{uuid.uuid4()}")
     answer = get(api, event_id)
+    if answer.status == 403 and "%" in event_id:
+        assert_problem(answer, 403, "request-blocked")
+        return
     assert_problem(answer, 404, "event-not-found")
     assert {**answer.json, "request_id": ""} == {**unknown.json, "request_id": ""}
 

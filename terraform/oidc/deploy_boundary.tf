@@ -66,14 +66,18 @@ data "aws_iam_policy_document" "deploy_boundary" {
       "dynamodb:*Records",
       "dynamodb:ExportTableToPointInTime",
       "dynamodb:PartiQL*",
+      "dynamodb:PutResourcePolicy",
       "dynamodb:Query",
       "dynamodb:RestoreTable*",
       "dynamodb:Scan",
       "lambda:Invoke*",
+      "logs:CreateExportTask",
       "logs:FilterLogEvents",
       "logs:GetLogEvents",
+      "logs:GetLogRecord",
       "logs:PutLogEvents",
-      "logs:StartQuery",
+      "logs:PutSubscriptionFilter",
+      "logs:Start*",
     ]
     resources = ["*"]
   }
@@ -81,7 +85,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
   statement {
     sid       = "NeverTheKeyItself"
     effect    = "Deny"
-    actions   = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
     resources = ["*"]
 
     condition {

@@ -66,7 +66,8 @@ data "aws_iam_policy_document" "deploy_edge" {
     }
   }
 
-  # The firewall is put before a stage by rights on each of the two: API Gateway's, on a stage that is ours, is one.
+  # The firewall is put before a stage, and taken away, by rights on each of the two.
+  # https://docs.aws.amazon.com/waf/latest/developerguide/security_iam_service-with-iam.html
   statement {
     sid = "Firewall"
     actions = [
@@ -91,6 +92,7 @@ data "aws_iam_policy_document" "deploy_edge" {
     resources = ["arn:${local.partition}:wafv2:${local.regional}:regional/managedruleset/*/*"]
   }
 
+  # WAF tells IAM no tags of what is API Gateway's; API Gateway does, and asks for its own right as well.
   statement {
     sid       = "FirewallOfAnyStage"
     actions   = ["wafv2:AssociateWebACL", "wafv2:DisassociateWebACL", "wafv2:GetWebACLForResource"]
@@ -102,16 +104,14 @@ data "aws_iam_policy_document" "deploy_edge" {
     actions   = ["apigateway:SetWebACL"]
     resources = ["${local.api}/*/stages/api"]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/project"
-      values   = ["event-api"]
-    }
+    dynamic "condition" {
+      for_each = each.value.tags
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/stage"
-      values   = [each.key]
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
     }
   }
 
@@ -130,19 +130,51 @@ data "aws_iam_policy_document" "deploy_edge" {
 
   statement {
     sid       = "KeyMake"
-    actions   = ["kms:CreateKey", "kms:TagResource"]
+    actions   = ["kms:CreateKey"]
     resources = ["*"]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/project"
-      values   = ["event-api"]
+    dynamic "condition" {
+      for_each = { for name, tag in each.value.tags : replace(name, "Resource", "Request") => tag }
+
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
+    }
+  }
+
+  # To make a tagged key takes this too, when it has no tag yet. No key can be claimed from another stage, by its tags,
+  # nor any other that has a name.
+  statement {
+    sid       = "KeyTag"
+    actions   = ["kms:TagResource"]
+    resources = [local.keys]
+
+    dynamic "condition" {
+      for_each = { for name, tag in each.value.tags : replace(name, "Resource", "Request") => tag }
+
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
+    }
+
+    dynamic "condition" {
+      for_each = each.value.tags
+
+      content {
+        test     = "StringEqualsIfExists"
+        variable = condition.key
+        values   = [condition.value]
+      }
     }
 
     condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/stage"
-      values   = [each.key]
+      test     = "ForAllValues:StringEquals"
+      variable = "kms:ResourceAliases"
+      values   = ["alias/event-api-${each.key}"]
     }
   }
 
@@ -158,23 +190,20 @@ data "aws_iam_policy_document" "deploy_edge" {
       "kms:ListResourceTags",
       "kms:PutKeyPolicy",
       "kms:ScheduleKeyDeletion",
-      "kms:TagResource",
       "kms:UntagResource",
       "kms:UpdateAlias",
       "kms:UpdateKeyDescription",
     ]
     resources = [local.keys]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/project"
-      values   = ["event-api"]
-    }
+    dynamic "condition" {
+      for_each = each.value.tags
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/stage"
-      values   = [each.key]
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
     }
   }
 
@@ -190,16 +219,14 @@ data "aws_iam_policy_document" "deploy_edge" {
       values   = local.key_services
     }
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/project"
-      values   = ["event-api"]
-    }
+    dynamic "condition" {
+      for_each = each.value.tags
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/stage"
-      values   = [each.key]
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
     }
   }
 

@@ -38,22 +38,39 @@ data "aws_iam_policy_document" "function_boundary" {
     resources = ["*"]
   }
 
-  # The stage's own key, by the services that its policy lets use it: the key's policy says for what.
+  # The stage's own key, where it has one: for the table, by DynamoDB alone, ...
   statement {
-    sid       = "Key"
-    actions   = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    sid       = "KeyOfTable"
+    actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
     resources = [local.keys]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/project"
-      values   = ["event-api"]
-    }
+    dynamic "condition" {
+      for_each = merge(each.value.tags, { "kms:ViaService" = local.key_services[0] })
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/stage"
-      values   = [each.key]
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
+    }
+  }
+
+  # ... and for the environment, of this function alone.
+  statement {
+    sid       = "KeyOfEnvironment"
+    actions   = ["kms:Decrypt"]
+    resources = [local.keys]
+
+    dynamic "condition" {
+      for_each = merge(each.value.tags, {
+        "kms:EncryptionContext:aws:lambda:FunctionArn" = each.value.functions[0]
+      })
+
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
     }
   }
 }
@@ -81,22 +98,39 @@ data "aws_iam_policy_document" "authorizer_boundary" {
     resources = ["*"]
   }
 
-  # The stage's own key, by the services that its policy lets use it: the key's policy says for what.
+  # The stage's own key, where it has one: for the table, by DynamoDB alone, ...
   statement {
-    sid       = "Key"
-    actions   = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    sid       = "KeyOfTable"
+    actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
     resources = [local.keys]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/project"
-      values   = ["event-api"]
-    }
+    dynamic "condition" {
+      for_each = merge(each.value.tags, { "kms:ViaService" = local.key_services[0] })
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/stage"
-      values   = [each.key]
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
+    }
+  }
+
+  # ... and for the environment, of this function alone.
+  statement {
+    sid       = "KeyOfEnvironment"
+    actions   = ["kms:Decrypt"]
+    resources = [local.keys]
+
+    dynamic "condition" {
+      for_each = merge(each.value.tags, {
+        "kms:EncryptionContext:aws:lambda:FunctionArn" = each.value.functions[1]
+      })
+
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
     }
   }
 }

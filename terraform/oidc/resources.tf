@@ -16,6 +16,7 @@ locals {
     ) : "${local.log_group}:${name}"]
     firewall = "arn:${local.partition}:wafv2:${local.regional}:regional/webacl/event-api-${stage}/*"
     alias    = "arn:${local.partition}:kms:${local.regional}:alias/event-api-${stage}"
+    tags     = { "aws:ResourceTag/project" = "event-api", "aws:ResourceTag/stage" = stage }
   } }
 
   tables    = "arn:${local.partition}:dynamodb:${local.regional}:table"
