@@ -104,7 +104,7 @@ class Aws:
         Functions(service("lambda_svc"), service("apigateway_v1"))
         require_oidc_provider(service("sts"), service("iam"))
         encrypt_log_groups()
-        log_firewalls()
+        keep_firewalls_whole()
         say_what_policies_ask()
 
     def _correct_app(self) -> None:
@@ -249,10 +249,15 @@ def encrypt_log_groups() -> None:
     logs.handle_request = handle_request
 
 
-def log_firewalls() -> None:
-    """Keep what a firewall's log is told to be; nothing here is logged, since nothing here is refused by a firewall."""
+def keep_firewalls_whole() -> None:
+    """Keep what a firewall answers, and what its log is told to be; nothing here is refused by one, or logged."""
     waf = service("waf")
-    handle, configurations = waf.handle_request, {}
+    handle, configurations, create = waf.handle_request, {}, waf.create_web_acl_record
+
+    def create_web_acl_record(name: str, scope: str, members: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+        uid, arn, record = create(name, scope, members)
+        record["CustomResponseBodies"] = members.get("CustomResponseBodies", {})
+        return uid, arn, record
 
     async def handle_request(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Answer:
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
@@ -269,7 +274,7 @@ def log_firewalls() -> None:
             del configurations[arn]
         return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
 
-    waf.handle_request = handle_request
+    waf.handle_request, waf.create_web_acl_record = handle_request, create_web_acl_record
 
 
 class NotEmulated(Exception):
