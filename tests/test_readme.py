@@ -1,14 +1,17 @@
 """The README says what is so, and the code says why where it goes its own way."""
 
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import tokens
 from processes import ROOT, LocalProcess
 
 from chalicelib.problem import Problem
+from chalicelib.token import BEARER
 
 README = (ROOT / "README.md").read_text()
 
@@ -17,13 +20,15 @@ README = (ROOT / "README.md").read_text()
 def test_curl_lines_give_the_documented_answers(tmp_path: Path) -> None:
     """Each curl line, pasted as it stands and in its order, gets the status that the text names; twice the first."""
     commands = re.findall(r"^curl (?:.*\\\n)*.*$", "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)), re.M)
-    assert [command.partition("http")[0] for command in commands] == ["curl -i "] * 3
-    with LocalProcess(tmp_path / "data") as running:
+    assert [command.partition("http")[0] for command in commands] == ["curl -i "] * 4
+    with LocalProcess(tmp_path / ".local") as running:
         answers = [
-            subprocess.check_output(command.replace("http://127.0.0.1:8000", running.url), shell=True, text=True)
+            subprocess.check_output(
+                command.replace("http://127.0.0.1:8000", running.url), shell=True, text=True, cwd=tmp_path
+            )
             for command in [commands[0], *commands]
         ]
-    assert [answer.split()[1] for answer in answers] == ["201", "200", "200", "404"]
+    assert [answer.split()[1] for answer in answers] == ["201", "200", "200", "404", "401"]
     documented = re.search(r"```\nHTTP/1.1 201.*?\n\n(.*?)\n```", README, re.DOTALL)
     assert documented is not None
     created_at = r'"created_at":"[^"]*"'
@@ -31,6 +36,30 @@ def test_curl_lines_give_the_documented_answers(tmp_path: Path) -> None:
     etag = re.search(r"ETag: .*", documented[0])
     assert etag is not None and etag[0] in answers[0]
     assert "Idempotent-Replayed: true" in answers[1]
+
+
+def test_token_lines_are_understood() -> None:
+    """Each `make token` line is one that the program takes, in whichever stage."""
+    lines = re.findall(r'make (?:-s )?token ARGS="([^"]*)"', README)
+    assert len(lines) >= 7
+    for line in lines:
+        if "..." not in line:
+            known = line.replace("KEY_ID", "4fJq0ZpXn2RkYw8T").replace("$stage", "prod")
+            tokens.parser().parse_args(shlex.split(known))
+
+
+def test_pattern_for_secret_scanners_is_the_tokens() -> None:
+    """What the README tells a scanner to look for is what the gateway takes."""
+    (pattern,) = re.findall(r"`(evt_\[[^`]*)`", README)
+    assert f"^[Bb][Ee][Aa][Rr][Ee][Rr] +{pattern}$" == BEARER
+
+
+def test_threats_name_tests_that_are_there() -> None:
+    """Each test that the table of threats names exists."""
+    table = README.partition("### What could go wrong")[2].partition("## Deploying it")[0]
+    named = set(re.findall(r"`(?:tests/)?(\w+\.py)`", table))
+    assert len(named) >= 6
+    assert named <= {path.name for path in (ROOT / "tests").rglob("*.py")}
 
 
 def test_problem_types_are_all_documented() -> None:
@@ -42,7 +71,8 @@ def test_problem_types_are_all_documented() -> None:
 def test_make_targets_are_there() -> None:
     """Each make command that is named exists."""
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
-    assert set(re.findall(r"\bmake ([a-z][a-z-]*)", re.sub(r"```\n.*?```", "", README))) <= targets
+    named = set(re.findall(r"(?:^|[`(]|&& )(?:[A-Z_]+=\S+ )?make (?:-s |--silent )?([a-z][a-z-]*)", README, re.M))
+    assert {"run", "test", "token", "contract", "url"} <= named <= targets
 
 
 def test_each_silenced_lint_has_its_reason() -> None:
