@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto_tables import tables_in_moto
 from processes import LocalProcess
-from targets import Api, InProcessApi, UrlApi, an_event, get, post
+from targets import JSON, Api, InProcessApi, UrlApi, an_event, get, post
 from tokens import TokenTable, local_client
 
 METHODS = ["POST", "GET", "HEAD"]
@@ -68,9 +68,8 @@ def test_caller_gets_its_due_on_the_local_server(
 
 
 ARN = "arn:aws:execute-api:ap-southeast-1:123456789012:abc/api/"
-EVERYTHING = [
-    (method, path) for method in AuthResponse.ALL_HTTP_METHODS for path in ("events", "events/a", "events/a/b", "")
-]
+PATHS = ("events", "events/", "events/a", "events/a/", "events/a/b", "")
+EVERYTHING = {(method, path) for method in AuthResponse.ALL_HTTP_METHODS for path in PATHS}
 
 
 def opened(table: TokenTable, asked: str, *scopes: str) -> set[tuple[str, str]]:
@@ -85,23 +84,33 @@ def opened(table: TokenTable, asked: str, *scopes: str) -> set[tuple[str, str]]:
     }
 
 
-POST_EVENTS = {("POST", "events")}
-READ_EVENT = {(method, path) for method in ("GET", "HEAD") for path in ("events/a", "events/a/b")}
-ALL_OTHER = {
-    (method, path) for method, path in EVERYTHING if path and (method, path) not in POST_EVENTS | READ_EVENT
-}
+WRITING = {(method, path) for method, path in EVERYTHING if method == "POST"}
+READING = {(method, path) for method, path in EVERYTHING if method in ("GET", "HEAD")}
 
 
 @pytest.mark.parametrize("asked", ["POST/events", "GET/events/a", "PUT/events", "HEAD/events/b"])
 @pytest.mark.parametrize(
     ("scopes", "expected"),
-    [((WRITE,), POST_EVENTS), ((READ,), READ_EVENT), ((WRITE, READ), POST_EVENTS | READ_EVENT)],
+    [((WRITE,), EVERYTHING - READING), ((READ,), EVERYTHING - WRITING), ((WRITE, READ), EVERYTHING)],
 )
 def test_policy_is_the_same_whatever_was_asked_first(
     moto_table: TokenTable, asked: str, scopes: tuple[str, ...], expected: set[tuple[str, str]]
 ) -> None:
-    """A kept policy is right for every later request: just the scopes' routes, and 405 for any other method."""
-    assert opened(moto_table, asked, *scopes) == expected | ALL_OTHER
+    """A kept policy is right for every later request: just the scopes' methods, and those that are a 405."""
+    assert opened(moto_table, asked, *scopes) == expected
+
+
+SPELLINGS = ["/events/", "//events", "/events//", "/events;a", "/events?a=1", "/events/?a", "/%65vents", "/events/.."]
+
+
+@pytest.mark.parametrize("path", SPELLINGS)
+def test_no_spelling_of_the_path_lends_a_scope(bare_api: Api, moto_table: TokenTable, path: str) -> None:
+    """Who may only read stores nothing, however the path is written."""
+    field = bearer(token_of(moto_table, READ))
+    event = an_event()
+    answer = bare_api.request("POST", path, json.dumps(event).encode(), {**JSON, "Authorization": field})
+    assert answer.status in (403, 404)
+    assert get(bare_api, event["id"], Authorization=field).status == 404
 
 
 def test_policy_names_no_other_api(moto_table: TokenTable) -> None:
