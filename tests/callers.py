@@ -1,11 +1,12 @@
 """Who calls, and what each gets: the table that holds in process, on the local server and on a deployed stage."""
 
+import json
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from chalicelib.token import ALPHABET, CHECKSUM_LENGTH, READ, WRITE, checksum
-from targets import Answer, Api, an_event, get, post
+from targets import JSON, Answer, Api, an_event, get, post
 from tokens import TokenTable
 
 TENANT = "acme"  # of the callers below, but of the one from elsewhere
@@ -89,6 +90,19 @@ def assert_refused(answer: Answer, status: int, method: str) -> None:
     body = answer.json
     assert body.pop("request_id") and body.pop("title") and body.pop("detail")
     assert body == {"type": f"urn:event-api:problem:{kinds[status]}", "status": status}
+
+
+# As a gateway may find a route for them all.
+SPELLINGS = ["/events/", "//events", "/events//", "/events;a", "/events?a=1", "/events/?a", "/%65vents", "/events/.."]
+
+
+def check_spelling(api: Api, table: TokenTable, path: str) -> None:
+    """Assert that who may only read stores nothing, however the path is written."""
+    field = bearer(token_of(table, READ))
+    event = an_event()
+    body = json.dumps(event).encode()
+    assert api.request("POST", path, body, {**JSON, "Authorization": field}).status in (403, 404)
+    assert get(api, event["id"], Authorization=field).status == 404
 
 
 def check(api: Api, table: TokenTable, caller: Caller, method: str) -> None:

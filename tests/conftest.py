@@ -25,9 +25,9 @@ import app as event_api
 import tokens
 from chalicelib.token import SCOPES
 from leaks import LeakDetector
-from moto_tables import tables_in_moto
+from in_process import InProcessApi, tables_in_moto
 from processes import LocalProcess, eventually
-from targets import Api, InProcessApi, UrlApi
+from targets import Api, UrlApi
 
 # pylint: enable=wrong-import-position
 

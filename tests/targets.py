@@ -1,4 +1,4 @@
-"""Where the contract suite sends its requests: an API at a URL, or the app in this process."""
+"""Where the contract suite sends its requests: an API, such as one at a URL."""
 
 import http.client
 import json
@@ -7,11 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from chalice import Chalice
-from chalice.test import TestHTTPClient
-from chalice.config import Config
 from leaks import CANARY
-from local import Gateway
 
 JSON = {"Content-Type": "application/json"}
 
@@ -64,33 +60,6 @@ class UrlApi:
             )
         finally:
             connection.close()
-
-
-class InProcessApi:
-    """The app through chalice's test client; what HTTP does beyond it (no body to HEAD) is done here."""
-
-    path = ""
-
-    def __init__(self, app: Chalice, token: str | None = None, asks: bool = True) -> None:
-        """`asks` tells whether there is an authorizer."""
-        self._token = token
-        self._client = _Client(app, Config.create(), asks)
-
-    def request(
-        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-    ) -> Answer:
-        """Call the app."""
-        response = self._client.request(method, path, with_token(headers, self._token), body or b"")
-        fields = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, fields, b"" if method == "HEAD" else response.body)
-
-
-class _Client(TestHTTPClient):
-    """Chalice's test client, behind the local server's gateway."""
-
-    def __init__(self, app: Chalice, config: Config, asks: bool) -> None:
-        super().__init__(app, config)
-        self._local_gateway = Gateway(app, config, asks)
 
 
 def with_token(headers: dict[str, str] | None, token: str | None) -> dict[str, str]:

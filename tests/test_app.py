@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from bench import gateway_event
-from moto_tables import tables_in_moto
+from in_process import tables_in_moto
 from processes import ROOT
 
 import app as event_api

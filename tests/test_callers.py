@@ -8,7 +8,7 @@ from typing import Any
 
 import app as event_api
 import pytest
-from callers import CALLERS, TENANT, Caller, bearer, call, check, token_of
+from callers import CALLERS, SPELLINGS, TENANT, Caller, bearer, call, check, check_spelling, token_of
 from chalice.app import AuthRequest, AuthResponse, ChaliceAuthorizer
 from chalice.local import ARNMatcher
 from chalicelib.problem import Unauthorized
@@ -16,9 +16,9 @@ from chalicelib.token import BEARER, READ, WRITE
 from faulty_store import FaultyStore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto_tables import tables_in_moto
+from in_process import InProcessApi, tables_in_moto
 from processes import LocalProcess
-from targets import JSON, Api, InProcessApi, UrlApi, an_event, get, post
+from targets import Api, UrlApi, an_event, get, post
 from tokens import TokenTable, local_client
 
 METHODS = ["POST", "GET", "HEAD"]
@@ -100,17 +100,10 @@ def test_policy_is_the_same_whatever_was_asked_first(
     assert opened(moto_table, asked, *scopes) == expected
 
 
-SPELLINGS = ["/events/", "//events", "/events//", "/events;a", "/events?a=1", "/events/?a", "/%65vents", "/events/.."]
-
-
 @pytest.mark.parametrize("path", SPELLINGS)
 def test_no_spelling_of_the_path_lends_a_scope(bare_api: Api, moto_table: TokenTable, path: str) -> None:
     """Who may only read stores nothing, however the path is written."""
-    field = bearer(token_of(moto_table, READ))
-    event = an_event()
-    answer = bare_api.request("POST", path, json.dumps(event).encode(), {**JSON, "Authorization": field})
-    assert answer.status in (403, 404)
-    assert get(bare_api, event["id"], Authorization=field).status == 404
+    check_spelling(bare_api, moto_table, path)
 
 
 def test_policy_names_no_other_api(moto_table: TokenTable) -> None:

@@ -11,8 +11,9 @@ import pytest
 from faulty_store import FaultyStore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from in_process import InProcessApi
 from local import DurableAws, open_journal, serve_aws
-from targets import Answer, Api, InProcessApi, an_event, get, post
+from targets import Answer, Api, an_event, get, post
 
 import app as event_api
 

@@ -13,7 +13,7 @@ from chalicelib.problem import Unauthorized
 from chalicelib.token import ALPHABET, BEARER, WRITE, TokenStore, base62, checksum, parse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto_tables import tables_in_moto
+from in_process import tables_in_moto
 from tokens import TokenTable
 
 SCANNERS = re.compile(r"\bevt_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}\b")  # what a secret scanner is told to look for

@@ -16,7 +16,7 @@ import tokens
 from botocore.client import BaseClient
 from chalicelib.token import READ, SCOPES, WRITE
 from faulty_store import FaultyStore
-from moto_tables import tables_in_moto
+from in_process import tables_in_moto
 from processes import ROOT, LocalProcess
 from targets import UrlApi, an_event, get, post
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from callers import CALLERS, Caller, bearer, check, token_of
+from callers import CALLERS, SPELLINGS, Caller, bearer, check, check_spelling, token_of
 from chalicelib.token import READ, WRITE
 from emulator.deploy import PROJECT, REGION, STAGE, Stack
 from leaks import CANARY, leaks
@@ -153,6 +153,12 @@ def test_contract_asks_for_a_token(bare_api: UrlApi, monkeypatch: pytest.MonkeyP
 def test_caller_gets_its_due(bare_api: UrlApi, table: TokenTable, caller: Caller, method: str) -> None:
     """Whoever calls the deployed API gets what the table says."""
     check(bare_api, table, caller, method)
+
+
+@pytest.mark.parametrize("path", SPELLINGS)
+def test_no_spelling_of_the_path_lends_a_scope(bare_api: UrlApi, table: TokenTable, path: str) -> None:
+    """Who may only read stores nothing, however the path is written."""
+    check_spelling(bare_api, table, path)
 
 
 @pytest.mark.parametrize("first", ["GET", "POST"])
