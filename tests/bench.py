@@ -28,7 +28,8 @@ WANTED = {
     "warm authorizer CPU": 1.10,
     "peak memory": 1.05,
 }
-TOKEN = "_".join(("evt", "4fJq0ZpXn2RkYw8T", "1YmVzdCBzZWNyZXQgb2YgYSBiZW5jaG1hcmsgMTIzND2Pex3q"))  # in parts, so that no scanner finds one
+# In parts, so that no secret scanner takes it for one.
+TOKEN = "_".join(("evt", "4fJq0ZpXn2RkYw8T", "1YmVzdCBzZWNyZXQgb2YgYSBiZW5jaG1hcmsgMTIzND2Pex3q"))
 MAX_ZIP_BYTES = 300 * 1024
 
 BARE_HANDLER = '''
