@@ -24,7 +24,7 @@ token: $(installed) ## create, list, show, revoke or rotate a caller's token: ma
 test: $(installed) ## check everything: pylint, pytest, coverage
 	@$(python) -m pylint eventsapp tests terraform/merge.py
 	@$(python) -m coverage erase
-	@$(python) -m coverage run -m pytest
+	@$(python) -m coverage run -m pytest -n 3 --dist loadfile
 	@$(python) -m coverage combine --quiet
 	@$(python) -m coverage report
 	@echo "make test: all passed (pylint 10/10, pytest, branch coverage of eventsapp/ at least 95 %)."
