@@ -1,62 +1,55 @@
-"""Rules of the deployment that Terraform itself can check: nothing is applied, AWS is never asked.
-
-Each root is checked in a copy, so that these tests neither need nor change what somebody has initialised or packaged.
-"""
+"""Rules of a stage's deployment that Terraform itself, the provider and checkov can check."""
 
 import json
-import os
+import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ministack.core.iam_evaluator import EvalContext, evaluate, evaluate_trust_policy, parse_policy_document
+from chalicelib.event import MAX_BODY_BYTES
+from chalicelib.problem import BodyTooLarge
+from hypothesis import example, given
+from hypothesis import strategies as st
+from ministack.core.iam_evaluator import evaluate_resource_policy
 from processes import ROOT
+from roots import ACCOUNT, BY_DYNAMODB, BY_LAMBDA, FUNCTION, KEY, LOG, NEEDS_TERRAFORM, REGION, STAGES
+from roots import copied, planned, request, run
 
-STAGES = ["dev", "staging", "prod"]
-ACCOUNT, REGION = "123456789012", "ap-southeast-1"  # what terraform/oidc/tests plan with
-ISSUER = "token.actions.githubusercontent.com"
-
-pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="Terraform is not on the PATH.")
+pytestmark = NEEDS_TERRAFORM
 
 # Checks of checkov's that do not fit, each told why where it is skipped.
 SKIPS = {
-    ("stage.tf", "aws_api_gateway_stage.this"): {"CKV_AWS_120", "CKV2_AWS_4", "CKV2_AWS_29", "CKV2_AWS_51"},
+    ("stage.tf", "aws_api_gateway_stage.this"): {
+        "CKV_AWS_120", "CKV2_AWS_4", "CKV2_AWS_29", "CKV2_AWS_51", "CKV2_AWS_77",
+    },
     ("stage.tf", "aws_api_gateway_method_settings.this"): {"CKV_AWS_225", "CKV_AWS_308"},
+    ("stage.tf", "aws_api_gateway_method_settings.write"): {"CKV_AWS_225", "CKV_AWS_308"},
     ("table.tf", "aws_dynamodb_table.events"): {"CKV_AWS_119"},
+    ("table.tf", "aws_dynamodb_table.tokens"): {"CKV_AWS_119"},
     ("role.tf", "aws_iam_policy_document.api_handler"): {"CKV_AWS_111", "CKV_AWS_356"},
+    ("role.tf", "aws_iam_policy_document.authorizer"): {"CKV_AWS_111", "CKV_AWS_356"},
     ("logs.tf", "aws_cloudwatch_log_group.api_handler"): {"CKV_AWS_158", "CKV_AWS_338"},
+    ("logs.tf", "aws_cloudwatch_log_group.authorizer"): {"CKV_AWS_158", "CKV_AWS_338"},
     ("logs.tf", "aws_cloudwatch_log_group.access"): {"CKV_AWS_158", "CKV_AWS_338"},
+    ("waf.tf", "aws_wafv2_web_acl.this[0]"): {"CKV_AWS_192"},
+    ("waf.tf", "aws_cloudwatch_log_group.firewall[0]"): {"CKV_AWS_158", "CKV_AWS_338"},
+    ("key.tf", "aws_iam_policy_document.key"): {"CKV_AWS_109", "CKV_AWS_111", "CKV_AWS_283", "CKV_AWS_356"},
     ("oidc/state.tf", "aws_s3_bucket.state"): {"CKV_AWS_18", "CKV_AWS_144", "CKV_AWS_145", "CKV2_AWS_62"},
     ("oidc/provider_github.tf", "aws_iam_policy_document.trust"): {"CKV_AWS_358"},
     ("oidc/function_boundary.tf", "aws_iam_policy_document.function_boundary"): {"CKV_AWS_111", "CKV_AWS_356"},
+    ("oidc/function_boundary.tf", "aws_iam_policy_document.authorizer_boundary"): {"CKV_AWS_111", "CKV_AWS_356"},
     ("oidc/deploy_role.tf", "aws_iam_policy_document.deploy"): {"CKV_AWS_356"},
-    ("oidc/plan_role.tf", "aws_iam_policy_document.plan"): {"CKV_AWS_356"},
-    ("chalice.tf.json", "api_handler"): {
-        "CKV_AWS_115", "CKV_AWS_116", "CKV_AWS_117", "CKV_AWS_173", "CKV_AWS_272",
+    ("oidc/deploy_edge.tf", "aws_iam_policy_document.deploy_edge"): {"CKV_AWS_109", "CKV_AWS_111", "CKV_AWS_356"},
+    ("oidc/deploy_boundary.tf", "aws_iam_policy_document.deploy_boundary"): {
+        "CKV_AWS_107", "CKV_AWS_109", "CKV_AWS_111", "CKV_AWS_356",
     },
+    ("oidc/plan_role.tf", "aws_iam_policy_document.plan"): {"CKV_AWS_356"},
+    ("chalice.tf.json", "api_handler"): {"CKV_AWS_116", "CKV_AWS_117", "CKV_AWS_272"},
+    ("chalice.tf.json", "authorizer"): {"CKV_AWS_116", "CKV_AWS_117", "CKV_AWS_272"},
     ("chalice.tf.json", "rest_api"): {"CKV_AWS_237"},
 }
-
-
-def run(*command: str | Path, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a command; where it fails, fail with all it said."""
-    # The providers that `init` fetches stay for the next run.
-    environment = {**os.environ, "TF_DATA_DIR": str(ROOT / ".local" / "terraform-tests"), "NO_COLOR": "1"}
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-    if check and done.returncode:
-        said = f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
-        pytest.fail(f"{' '.join(map(str, command))}: exit {done.returncode}\n{said}")
-    return done
-
-
-def copied(target: Path) -> Path:
-    """Copy the Terraform code, with what was packaged, and return where to."""
-    unwanted = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfplan", "*_override.tf", "__pycache__")
-    return shutil.copytree(ROOT / "terraform", target, ignore=unwanted)
 
 
 @pytest.fixture(scope="session", name="packaged_stage")
@@ -83,25 +76,11 @@ def _roots(packaged_stage: str, tmp_path_factory: pytest.TempPathFactory) -> dic
     return roots
 
 
-@pytest.fixture(scope="session", name="oidc")
-def _oidc(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an initialised copy of the root that a person applies once."""
-    root = copied(tmp_path_factory.mktemp("oidc") / "terraform") / "oidc"
-    run("terraform", "init", "-backend=false", "-input=false", cwd=root)
-    return root
-
-
-@pytest.fixture(scope="session", name="plans")
-def _plans(oidc: Path) -> dict[str, dict[str, Any]]:
-    """Return what Terraform's tests of oidc/ plan: run => address => planned values. The tests pass."""
-    said = [json.loads(line) for line in run("terraform", "test", "-json", "-verbose", cwd=oidc).stdout.splitlines()]
-    return {
-        message["@testrun"]: {
-            resource["address"]: resource["change"]["after"] for resource in message["test_plan"]["resource_changes"]
-        }
-        for message in said
-        if message["type"] == "test_plan"
-    }
+@pytest.fixture(scope="session", name="stage_plan")
+def _stage_plan(roots: dict[str, Path]) -> dict[str, Any]:
+    """Return what the provider itself plans of dev, with all that a stage can have."""
+    options = ("-var-file=stages/dev.tfvars", "-filter=tests/rendered.tftest.hcl")
+    return planned(roots["dev"], *options)["the_provider_takes_it_all"]
 
 
 def test_terraform_is_formatted() -> None:
@@ -110,11 +89,10 @@ def test_terraform_is_formatted() -> None:
     assert (badly.returncode, badly.stdout) == (0, "")
 
 
-def test_both_roots_are_valid(roots: dict[str, Path], oidc: Path) -> None:
-    """Terraform and the provider accept both roots, without a warning."""
-    for root in (roots["dev"], oidc):
-        said = json.loads(run("terraform", "validate", "-json", cwd=root).stdout)
-        assert (said["valid"], said["diagnostics"]) == (True, [])
+def test_the_root_is_valid(roots: dict[str, Path]) -> None:
+    """Terraform and the provider accept the root, without a warning."""
+    said = json.loads(run("terraform", "validate", "-json", cwd=roots["dev"]).stdout)
+    assert (said["valid"], said["diagnostics"]) == (True, [])
 
 
 def test_a_stage_passes_terraforms_tests(roots: dict[str, Path]) -> None:
@@ -143,287 +121,112 @@ def test_a_stage_keeps_its_state_apart_and_locked(stage: str) -> None:
     }
 
 
-def test_the_root_applied_once_passes_terraforms_tests(plans: dict[str, dict[str, Any]]) -> None:
-    """The root of state, trust and roles does what its own tests say."""
-    assert {BY_NAMES, BY_NUMBERS, "each_role_has_the_policy_of_its_stage"} <= set(plans)
+# The stage's own key.
+
+ROLE, STRANGER = f"arn:aws:sts::{ACCOUNT}:assumed-role/any/run", "arn:aws:sts::210987654321:assumed-role/any/run"
+OF_EVENTS = {"kms:EncryptionContext:aws:dynamodb:tableName": "event-api-dev-events"}
+OF_TOKENS = {"kms:EncryptionContext:aws:dynamodb:tableName": "event-api-dev-tokens"}
+OF_FUNCTION = {"kms:EncryptionContext:aws:lambda:FunctionArn": FUNCTION}
+OF_LOG = {"kms:EncryptionContext:aws:logs:arn": LOG}
+BY_LOGS, BY_OTHER_LOGS = f"logs.{REGION}.amazonaws.com", "logs.us-east-1.amazonaws.com"
+HERE = {"kms:CallerAccount": ACCOUNT}
 
 
-TRUSTED = {"aud": "sts.amazonaws.com", "sub": "repo:octo-org/events:environment:prod"}
-NUMBERED = {**TRUSTED, "sub": "repo:octo-org@6894/events@45817:environment:prod"}
-BY_NAMES = "by_names_a_role_trusts_its_one_subject"
-BY_NUMBERS = "by_names_and_numbers_a_role_trusts_the_two_forms_of_its_one_subject"
-
-
-def trusts(role: dict[str, Any], claims: dict[str, str], provider: str = ISSUER) -> bool:
-    """Tell whether a role lets itself be taken with a token of such claims."""
-    context = EvalContext(
-        principal_arn="",
-        principal_type="FederatedUser",
-        principal_account=ACCOUNT,
-        action="sts:AssumeRoleWithWebIdentity",
-        resource_arn="*",
-        region=REGION,
-        service_context={f"{ISSUER}:{claim}": value for claim, value in claims.items()},
-    )
-    provider_arn = f"arn:aws:iam::{ACCOUNT}:oidc-provider/{provider}"
-    return evaluate_trust_policy(role["assume_role_policy"], provider_arn, context)
-
-
-@pytest.mark.parametrize(("plan", "claims"), [(BY_NAMES, TRUSTED), (BY_NUMBERS, TRUSTED), (BY_NUMBERS, NUMBERED)])
-def test_an_environment_of_this_repository_takes_its_role(
-    plans: dict[str, dict[str, Any]], plan: str, claims: dict[str, str]
-) -> None:
-    """The deploy role of prod trusts this repository's environment prod, in both forms where the numbers are known."""
-    assert trusts(plans[plan]['aws_iam_role.deploy["prod"]'], claims)
-
-
-@pytest.mark.parametrize("plan", [BY_NAMES, BY_NUMBERS])
-@pytest.mark.parametrize(
-    "claims",
-    [
-        TRUSTED | {"sub": "repo:octo-org/event:environment:prod"},
-        TRUSTED | {"sub": "repo:octo-org/events2:environment:prod"},
-        TRUSTED | {"sub": "repo:octo-org/Events:environment:prod"},
-        TRUSTED | {"sub": "repo:octo/events:environment:prod"},
-        TRUSTED | {"sub": "repo:octo-org/events:environment:dev"},
-        TRUSTED | {"sub": "repo:octo-org/events:environment:production"},
-        TRUSTED | {"sub": "repo:octo-org/events:environment:*"},
-        TRUSTED | {"sub": "repo:octo-org/events:ref:refs/heads/main"},
-        TRUSTED | {"sub": "repo:octo-org/events:ref:refs/heads/other"},
-        TRUSTED | {"sub": "repo:octo-org/events:pull_request"},
-        TRUSTED | {"sub": "repo:octo-org@6894/events@45818:environment:prod"},
-        TRUSTED | {"sub": "repo:octo-org@6895/events@45817:environment:prod"},
-        TRUSTED | {"sub": "repo:octo-org@6894/events@45817:environment:dev"},
-        TRUSTED | {"sub": ""},
-        TRUSTED | {"aud": "https://github.com/octo-org"},
-        {"aud": TRUSTED["aud"]},
-        {"sub": TRUSTED["sub"]},
-        {},
-    ],
-    ids=str,
-)
-def test_no_other_token_takes_a_role(plans: dict[str, dict[str, Any]], plan: str, claims: dict[str, str]) -> None:
-    """Another repository, branch, event or environment, or a missing claim, is refused."""
-    assert not trusts(plans[plan]['aws_iam_role.deploy["prod"]'], claims)
-
-
-def test_no_other_provider_opens_a_role(plans: dict[str, dict[str, Any]]) -> None:
-    """The same claims from another issuer are refused."""
-    assert not trusts(plans[BY_NAMES]['aws_iam_role.deploy["prod"]'], TRUSTED, provider="gitlab.com")
-
-
-def test_a_pull_request_takes_the_plan_role_alone(plans: dict[str, dict[str, Any]]) -> None:
-    """The plan role trusts pull requests and no environment; no deploy role trusts a pull request."""
-    planned = plans[BY_NUMBERS]
-    roles = {address: role for address, role in planned.items() if ISSUER in (role or {}).get("assume_role_policy", "")}
-    for subject in ("repo:octo-org/events:pull_request", "repo:octo-org@6894/events@45817:pull_request"):
-        takes = [address for address, role in roles.items() if trusts(role, TRUSTED | {"sub": subject})]
-        assert takes == ["aws_iam_role.plan"]
-    assert len(roles) == 4
-    assert not trusts(roles["aws_iam_role.plan"], TRUSTED)
-
-
-def policy(plans: dict[str, dict[str, Any]], address: str) -> dict[str, Any]:
-    """Return a planned managed policy's document."""
-    return json.loads(plans["each_role_has_the_policy_of_its_stage"][address]["policy"])
-
-
-def allowed(document: dict[str, Any], action: str, resource: str, context: dict[str, str]) -> bool:
-    """Tell whether a policy, as policy and as boundary, allows an action."""
-    request = EvalContext(
-        principal_arn=f"arn:aws:sts::{ACCOUNT}:assumed-role/event-api-deploy-dev/run",
-        principal_type="AssumedRole",
-        principal_account=ACCOUNT,
-        action=action,
-        resource_arn=resource,
-        region=REGION,
-        service_context={key.lower(): value for key, value in context.items()},
-    )
-    return evaluate(request, [parse_policy_document(document)]).decision == "Allow"
-
-
-def allow_statements(document: dict[str, Any]) -> Iterator[tuple[set[str], set[str]]]:
-    """Yield the actions and resources of each statement that allows something."""
-    for statement in document["Statement"]:
-        if statement["Effect"] == "Allow":
-            actions, resources = statement["Action"], statement["Resource"]
-            yield (
-                {actions} if isinstance(actions, str) else set(actions),
-                {resources} if isinstance(resources, str) else set(resources),
-            )
+def key_allows(
+    stage_plan: dict[str, Any], caller: str, action: str, context: dict[str, str], service: str | None = None
+) -> bool:
+    """Tell whether the key's policy allows its use to a caller, or to a service of AWS's for one."""
+    document = stage_plan["aws_kms_key.this[0]"]["policy"]
+    return evaluate_resource_policy(document, request(action, KEY, context, caller), service).decision == "Allow"
 
 
 @pytest.mark.parametrize(
-    ("address", "of_any_resource"),
+    ("caller", "action", "context", "service"),
     [
-        ('aws_iam_policy.function_boundary["dev"]', {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}),
-        (
-            'aws_iam_policy.deploy["dev"]',
-            {
-                "application-autoscaling:DescribeScalableTargets",
-                "application-autoscaling:DescribeScalingPolicies",
-                "cloudwatch:DescribeAlarms",
-            },
-        ),
-        (
-            "aws_iam_policy.plan",
-            {"application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies"},
-        ),
+        (ROLE, "kms:Decrypt", HERE | BY_DYNAMODB | OF_EVENTS, None),
+        (ROLE, "kms:GenerateDataKey", HERE | BY_DYNAMODB | OF_TOKENS, None),
+        (ROLE, "kms:DescribeKey", HERE | BY_DYNAMODB, None),
+        (ROLE, "kms:CreateGrant", HERE | BY_DYNAMODB | {"kms:GrantIsForAWSResource": "true"}, None),
+        (ROLE, "kms:CreateGrant", HERE | BY_LAMBDA | {"kms:GrantIsForAWSResource": "true"}, None),
+        (ROLE, "kms:Decrypt", HERE | OF_FUNCTION, None),
+        (ROLE, "kms:Encrypt", HERE | BY_LAMBDA | OF_FUNCTION, None),
+        ("", "kms:Decrypt", OF_LOG, BY_LOGS),
+        ("", "kms:GenerateDataKeyWithoutPlaintext", OF_LOG, BY_LOGS),
+        (ROLE, "kms:PutKeyPolicy", HERE, None),
+        (ROLE, "kms:ScheduleKeyDeletion", HERE, None),
     ],
 )
-def test_a_policy_names_its_actions_and_resources(
-    plans: dict[str, dict[str, Any]], address: str, of_any_resource: set[str]
+def test_a_key_serves_its_stage(
+    stage_plan: dict[str, Any], caller: str, action: str, context: dict[str, str], service: str | None
 ) -> None:
-    """No action has a wildcard; only those have no resource for which AWS has none."""
-    statements = list(allow_statements(policy(plans, address)))
-    assert not [action for actions, _ in statements for action in actions if "*" in action]
-    assert set().union(*(actions for actions, resources in statements if "*" in resources)) == of_any_resource
+    """DynamoDB uses the key for both tables, Lambda for both functions, CloudWatch for the logs."""
+    assert key_allows(stage_plan, caller, action, context, service)
 
 
 @pytest.mark.parametrize(
-    ("service", "expected"),
+    ("caller", "action", "context", "service"),
     [
-        ("dynamodb.application-autoscaling.amazonaws.com", True),
-        ("ops.apigateway.amazonaws.com", True),
-        ("lambda.amazonaws.com", False),
-        ("", False),
+        (ROLE, "kms:Decrypt", HERE, None),
+        (ROLE, "kms:Decrypt", HERE | OF_EVENTS, None),
+        (ROLE, "kms:Decrypt", HERE | BY_DYNAMODB, None),
+        (ROLE, "kms:Decrypt", HERE | BY_DYNAMODB | {**OF_EVENTS, next(iter(OF_EVENTS)): "payroll"}, None),
+        (ROLE, "kms:Decrypt", HERE | OF_EVENTS | {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}, None),
+        (ROLE, "kms:Decrypt", HERE | {next(iter(OF_FUNCTION)): f"{FUNCTION}-other"}, None),
+        (ROLE, "kms:GenerateDataKey", HERE | OF_FUNCTION, None),
+        (ROLE, "kms:CreateGrant", HERE | BY_DYNAMODB, None),
+        (ROLE, "kms:CreateGrant", HERE | {"kms:GrantIsForAWSResource": "true"}, None),
+        (ROLE, "kms:ReplicateKey", HERE, None),
+        (ROLE, "kms:ImportKeyMaterial", HERE, None),
+        (STRANGER, "kms:Decrypt", {"kms:CallerAccount": "210987654321"} | BY_DYNAMODB | OF_EVENTS, None),
+        (STRANGER, "kms:DescribeKey", {"kms:CallerAccount": "210987654321"} | BY_DYNAMODB, None),
+        (STRANGER, "kms:PutKeyPolicy", {"kms:CallerAccount": "210987654321"}, None),
+        ("", "kms:Decrypt", {next(iter(OF_LOG)): f"{LOG}-other"}, BY_LOGS),
+        ("", "kms:Decrypt", {}, BY_LOGS),
+        ("", "kms:Decrypt", OF_LOG, BY_OTHER_LOGS),
+        ("", "kms:CreateGrant", OF_LOG, BY_LOGS),
+        ("", "kms:Decrypt", HERE | OF_FUNCTION, "lambda.amazonaws.com"),
     ],
 )
-def test_a_deploy_role_makes_the_two_service_roles_alone(
-    plans: dict[str, dict[str, Any]], service: str, expected: bool
+def test_a_key_serves_nobody_else(
+    stage_plan: dict[str, Any], caller: str, action: str, context: dict[str, str], service: str | None
 ) -> None:
-    """AWS's own roles for autoscaling and for API Gateway's traces may be made; no other service's."""
-    document = policy(plans, 'aws_iam_policy.deploy["dev"]')
-    role = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{service}/AWSServiceRole"
-    assert allowed(document, "iam:CreateServiceLinkedRole", role, {"iam:AWSServiceName": service}) == expected
+    """No one uses it by themselves, for another table, log or function, or from another account."""
+    assert not key_allows(stage_plan, caller, action, context, service)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_deploy_policy_is_no_longer_than_iam_takes(plans: dict[str, dict[str, Any]], stage: str) -> None:
-    """A managed policy has 6,144 characters at most, white space not counted."""
-    document = policy(plans, f'aws_iam_policy.deploy["{stage}"]')
-    assert len(json.dumps(document, separators=(",", ":"))) <= 6144
+# The firewall.
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_deploy_role_reaches_its_own_stage_alone(plans: dict[str, dict[str, Any]], stage: str) -> None:
-    """What a deploy role may touch is named after its stage, but where AWS makes the name up or lists."""
-    made_up = {
-        "*",
-        f"arn:aws:s3:::event-api-state-{ACCOUNT}",  # lists it
-        f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:*",  # lists them
-        f"arn:aws:application-autoscaling:{REGION}:{ACCOUNT}:scalable-target/*",
-        f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/*",
-        f"arn:aws:apigateway:{REGION}::/restapis",
-        f"arn:aws:apigateway:{REGION}::/restapis/*",
-        f"arn:aws:apigateway:{REGION}::/tags/arn%3Aaws%3Aapigateway%3A{REGION}%3A%3A%2Frestapis%2F*",
-    }
-    touched = set().union(*(res for _, res in allow_statements(policy(plans, f'aws_iam_policy.deploy["{stage}"]'))))
-    assert made_up < touched
-    others = [name for name in touched - made_up if f"event-api-{stage}" not in name]
-    state = f"arn:aws:s3:::event-api-state-{ACCOUNT}/event-api/{stage}.tfstate"
-    assert set(others) == {state, f"{state}.tflock"}
+@pytest.fixture(scope="session", name="too_long")
+def _too_long(stage_plan: dict[str, Any]) -> dict[str, Any]:
+    """Return the firewall's rule about the length of a body."""
+    rules = stage_plan["aws_wafv2_web_acl.this[0]"]["rule"]
+    (rule,) = [rule for rule in rules if rule["name"] == "body-too-large"]
+    return rule
 
 
-FUNCTION_ROLE = f"arn:aws:iam::{ACCOUNT}:role/event-api-dev-api_handler"
-BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/event-api-function-boundary-dev"
-DEPLOY_ROLE = f"arn:aws:iam::{ACCOUNT}:role/event-api-deploy-dev"
-DEPLOY_POLICY = f"arn:aws:iam::{ACCOUNT}:policy/event-api-deploy-dev"
-API = f"arn:aws:apigateway:{REGION}::/restapis"
-API_TAGS = f"arn:aws:apigateway:{REGION}::/tags/arn%3Aaws%3Aapigateway%3A{REGION}%3A%3A%2Frestapis%2Fabc"
-OURS = {"aws:ResourceTag/project": "event-api", "aws:ResourceTag/stage": "dev"}
-ASKED = {"aws:RequestTag/project": "event-api", "aws:RequestTag/stage": "dev"}
-
-
-@pytest.mark.parametrize(
-    ("action", "resource", "context"),
-    [
-        ("iam:CreateRole", FUNCTION_ROLE, {"iam:PermissionsBoundary": BOUNDARY}),
-        ("iam:PutRolePolicy", FUNCTION_ROLE, {"iam:PermissionsBoundary": BOUNDARY}),
-        ("iam:PassRole", FUNCTION_ROLE, {"iam:PassedToService": "lambda.amazonaws.com"}),
-        ("apigateway:POST", API, ASKED),
-        ("apigateway:PUT", f"{API}/abc", OURS),
-        ("apigateway:POST", f"{API}/abc/deployments", OURS),
-        ("apigateway:PUT", API_TAGS, ASKED),
-        ("dynamodb:CreateTable", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/event-api-dev-events", {}),
-        ("lambda:UpdateAlias", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:event-api-dev:live", {}),
-        ("s3:PutObject", f"arn:aws:s3:::event-api-state-{ACCOUNT}/event-api/dev.tfstate", {}),
-        ("s3:DeleteObject", f"arn:aws:s3:::event-api-state-{ACCOUNT}/event-api/dev.tfstate.tflock", {}),
-    ],
+@given(
+    length=st.integers(0, 10**8) | st.integers(MAX_BODY_BYTES - 10, MAX_BODY_BYTES + 10), zeros=st.integers(0, 3)
 )
-def test_a_deploy_role_may_deploy(
-    plans: dict[str, dict[str, Any]], action: str, resource: str, context: dict[str, str]
-) -> None:
-    """The deploy role of dev may do what deploying dev takes."""
-    assert allowed(policy(plans, 'aws_iam_policy.deploy["dev"]'), action, resource, context)
+@example(length=MAX_BODY_BYTES, zeros=0)
+@example(length=MAX_BODY_BYTES + 1, zeros=0)
+def test_the_firewall_knows_the_limit(too_long: dict[str, Any], length: int, zeros: int) -> None:
+    """It refuses what says to be over the API's own limit, and nothing else."""
+    expression = too_long["statement"][0]["regex_match_statement"][0]["regex_string"]
+    refused = re.search(expression, "0" * zeros + str(length)) is not None
+    assert refused == (length > MAX_BODY_BYTES)
+    assert len(expression) <= 512  # what WAF takes
 
 
-@pytest.mark.parametrize(
-    ("action", "resource", "context"),
-    [
-        ("iam:CreateRole", FUNCTION_ROLE, {}),
-        ("iam:CreateRole", FUNCTION_ROLE, {"iam:PermissionsBoundary": DEPLOY_POLICY}),
-        ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/other", {"iam:PermissionsBoundary": BOUNDARY}),
-        ("iam:PutRolePolicy", FUNCTION_ROLE, {}),
-        ("iam:AttachRolePolicy", FUNCTION_ROLE, {"iam:PermissionsBoundary": BOUNDARY}),
-        ("iam:PutRolePermissionsBoundary", FUNCTION_ROLE, {"iam:PermissionsBoundary": DEPLOY_POLICY}),
-        ("iam:DeleteRolePermissionsBoundary", FUNCTION_ROLE, {"iam:PermissionsBoundary": BOUNDARY}),
-        ("iam:PassRole", FUNCTION_ROLE, {"iam:PassedToService": "ec2.amazonaws.com"}),
-        ("iam:PassRole", DEPLOY_ROLE, {"iam:PassedToService": "lambda.amazonaws.com"}),
-        ("iam:PutRolePolicy", DEPLOY_ROLE, {"iam:PermissionsBoundary": BOUNDARY}),
-        ("iam:AttachRolePolicy", DEPLOY_ROLE, {"iam:PermissionsBoundary": DEPLOY_POLICY}),
-        ("iam:UpdateAssumeRolePolicy", DEPLOY_ROLE, {}),
-        ("iam:PutRolePermissionsBoundary", DEPLOY_ROLE, {"iam:PermissionsBoundary": BOUNDARY}),
-        ("iam:DeleteRolePermissionsBoundary", DEPLOY_ROLE, {}),
-        ("iam:CreatePolicyVersion", DEPLOY_POLICY, {}),
-        ("iam:SetDefaultPolicyVersion", DEPLOY_POLICY, {}),
-        ("iam:DeletePolicy", DEPLOY_POLICY, {}),
-        ("iam:CreatePolicyVersion", BOUNDARY, {}),
-        ("iam:CreateUser", f"arn:aws:iam::{ACCOUNT}:user/other", {}),
-        ("sts:AssumeRole", FUNCTION_ROLE, {}),
-        ("apigateway:POST", API, {}),
-        ("apigateway:POST", API, ASKED | {"aws:RequestTag/stage": "prod"}),
-        ("apigateway:DELETE", f"{API}/abc", {}),
-        ("apigateway:DELETE", f"{API}/abc", OURS | {"aws:ResourceTag/stage": "prod"}),
-        ("apigateway:PUT", API_TAGS, ASKED | {"aws:ResourceTag/stage": "prod"}),
-        ("apigateway:PUT", API_TAGS, ASKED | {"aws:RequestTag/stage": "prod"}),
-        ("apigateway:PATCH", f"arn:aws:apigateway:{REGION}::/account", OURS),
-        ("dynamodb:GetItem", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/event-api-dev-events", {}),
-        ("dynamodb:DeleteTable", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/event-api-prod-events", {}),
-        ("lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:event-api-dev", {}),
-        ("lambda:UpdateFunctionCode", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:event-api-prod", {}),
-        ("s3:GetObject", f"arn:aws:s3:::event-api-state-{ACCOUNT}/event-api/prod.tfstate", {}),
-        ("s3:DeleteObject", f"arn:aws:s3:::event-api-state-{ACCOUNT}/event-api/dev.tfstate", {}),
-        ("s3:PutBucketPolicy", f"arn:aws:s3:::event-api-state-{ACCOUNT}", {}),
-    ],
-)
-def test_a_deploy_role_may_not_widen_itself_or_reach_further(
-    plans: dict[str, dict[str, Any]], action: str, resource: str, context: dict[str, str]
-) -> None:
-    """It touches no role but the function's, and that within the boundary; no policy, no other stage, no event."""
-    assert not allowed(policy(plans, 'aws_iam_policy.deploy["dev"]'), action, resource, context)
-
-
-def test_the_plan_role_only_reads(plans: dict[str, dict[str, Any]]) -> None:
-    """A pull request's plan changes nothing and reads no event."""
-    actions = set().union(*(actions for actions, _ in allow_statements(policy(plans, "aws_iam_policy.plan"))))
-    verbs = ("Describe", "Get", "GET", "List")
-    assert not [action for action in actions if not action.split(":")[1].startswith(verbs)]
-    assert "dynamodb:GetItem" not in actions
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_function_boundary_is_what_the_function_needs(plans: dict[str, dict[str, Any]], stage: str) -> None:
-    """No role that a deploy role makes can do more than store and read events of the stage, log and trace."""
-    group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/event-api-{stage}:*"
-    assert list(allow_statements(policy(plans, f'aws_iam_policy.function_boundary["{stage}"]'))) == [
-        (
-            {"dynamodb:GetItem", "dynamodb:PutItem"},
-            {f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/event-api-{stage}-events"},
-        ),
-        ({"logs:CreateLogStream", "logs:PutLogEvents"}, {group}),
-        ({"xray:PutTelemetryRecords", "xray:PutTraceSegments"}, {"*"}),
-    ]
+def test_the_firewall_answers_as_the_api_does(stage_plan: dict[str, Any], too_long: dict[str, Any]) -> None:
+    """A body that is too large gets the API's own problem, but for what WAF cannot know or set."""
+    expected = BodyTooLarge(MAX_BODY_BYTES)
+    (answer,) = too_long["action"][0]["block"][0]["custom_response"]
+    (body,) = stage_plan["aws_wafv2_web_acl.this[0]"]["custom_response_body"]
+    assert (answer["response_code"], answer["custom_response_body_key"]) == (expected.status, body["key"])
+    assert json.loads(body["content"]) == expected.body(None)
+    headers = {header["name"]: header["value"] for header in answer["response_header"]}
+    assert headers.items() <= expected.headers.items()
 
 
 @pytest.fixture(scope="session", name="checkov")

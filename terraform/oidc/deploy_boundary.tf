@@ -37,7 +37,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
       values(each.value.roles),
       [local.state_bucket, local.state[each.key], "${local.state[each.key]}.tflock"],
       # AWS makes up these names: whose they are, the role's own policies say.
-      [local.api, "${local.api}/*", local.api_tags, local.autoscaling, local.keys, local.log_groups],
+      [local.api, "${local.api}/*", local.api_tags, local.autoscaling, local.keys],
       ["arn:${local.partition}:wafv2:${local.regional}:regional/managedruleset/*/*"],
       ["${local.iam}:role/aws-service-role/*"],
     )
@@ -52,6 +52,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
       "kms:ListAliases",
       "kms:TagResource",
       "logs:*LogDelivery",
+      "logs:DescribeLogGroups",
       "logs:*ResourcePolic*",
     ]
     resources = ["*"]

@@ -41,7 +41,7 @@ data "aws_iam_policy_document" "function_boundary" {
   # The stage's own key, where it has one: for the table, by DynamoDB alone, ...
   statement {
     sid       = "KeyOfTable"
-    actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    actions   = local.table_key_actions
     resources = [local.keys]
 
     dynamic "condition" {
@@ -101,7 +101,7 @@ data "aws_iam_policy_document" "authorizer_boundary" {
   # The stage's own key, where it has one: for the table, by DynamoDB alone, ...
   statement {
     sid       = "KeyOfTable"
-    actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    actions   = local.table_key_actions
     resources = [local.keys]
 
     dynamic "condition" {
@@ -133,4 +133,17 @@ data "aws_iam_policy_document" "authorizer_boundary" {
       }
     }
   }
+}
+
+locals {
+  # As DynamoDB asks for them: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+  table_key_actions = [
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+  ]
 }

@@ -2,6 +2,11 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+override_resource {
+  target = aws_lambda_alias.authorizer
+  values = { invoke_arn = "arn:of:the:authorizer" }
+}
+
 run "a_published_version_and_an_alias_stand_between_gateway_and_function" {
   assert {
     condition     = aws_lambda_function.api_handler.publish && aws_lambda_alias.live.function_version == "7"
@@ -35,6 +40,60 @@ run "a_published_version_and_an_alias_stand_between_gateway_and_function" {
   }
 }
 
+run "a_published_version_and_an_alias_stand_between_gateway_and_authorizer" {
+  variables {
+    token_cache_seconds = 60
+  }
+
+  assert {
+    condition = (
+      aws_lambda_function.authorizer.publish
+      && aws_lambda_alias.authorizer.name == "live"
+      && aws_lambda_alias.authorizer.function_version == aws_lambda_function.authorizer.version
+    )
+    error_message = "The alias leads to the version that the apply published."
+  }
+
+  assert {
+    condition = jsonencode([
+      for scheme in values(jsondecode(aws_api_gateway_rest_api.rest_api.body).securityDefinitions) : [
+        scheme["x-amazon-apigateway-authorizer"].authorizerUri,
+        scheme["x-amazon-apigateway-authorizer"].authorizerResultTtlInSeconds,
+      ]
+    ]) == jsonencode([["arn:of:the:authorizer", 60]])
+    error_message = "The gateway asks the authorizer's alias, and again after the stage's own time."
+  }
+
+  assert {
+    condition     = aws_lambda_permission.authorizer_invoke.qualifier == "live"
+    error_message = "The gateway may call the authorizer's alias, and no other version."
+  }
+
+  assert {
+    condition     = aws_lambda_function.authorizer.function_name == "event-api-${var.stage}-authorizer"
+    error_message = "The deploy role knows the authorizer by this name."
+  }
+
+  assert {
+    condition     = aws_lambda_function.authorizer.tracing_config[0].mode == "Active"
+    error_message = "The authorizer is traced."
+  }
+}
+
+run "each_function_runs_as_often_at_once_as_the_stage_says" {
+  variables {
+    concurrency = { api_handler = 7, authorizer = 3 }
+  }
+
+  assert {
+    condition = [
+      aws_lambda_function.api_handler.reserved_concurrent_executions,
+      aws_lambda_function.authorizer.reserved_concurrent_executions,
+    ] == [7, 3]
+    error_message = "Each function has its own reserve."
+  }
+}
+
 run "the_api_is_served_in_its_region" {
   assert {
     condition     = one(aws_api_gateway_rest_api.rest_api.endpoint_configuration).types == tolist(["REGIONAL"])
@@ -55,6 +114,7 @@ run "the_access_log_holds_ids_address_status_and_latency_and_nothing_that_a_call
       "$context.integration.latency",
       "$context.integration.requestId",
       "$context.integration.status",
+      "$context.authorizer.principalId",
       "$context.responseLatency",
       "$context.httpMethod",
       "$context.requestId",
@@ -62,6 +122,7 @@ run "the_access_log_holds_ids_address_status_and_latency_and_nothing_that_a_call
       "$context.responseLength",
       "$context.identity.sourceIp",
       "$context.status",
+      "$context.authorizer.tenant",
       "$context.requestTime",
       "$context.tlsVersion",
       "$context.xrayTraceId",
@@ -77,31 +138,54 @@ run "the_access_log_holds_ids_address_status_and_latency_and_nothing_that_a_call
   }
 
   assert {
-    condition = (one(aws_api_gateway_method_settings.this.settings).logging_level == "OFF"
-    && !one(aws_api_gateway_method_settings.this.settings).data_trace_enabled)
+    condition = alltrue([
+      for settings in [aws_api_gateway_method_settings.this.settings, aws_api_gateway_method_settings.write.settings] :
+      one(settings).logging_level == "OFF" && !one(settings).data_trace_enabled
+    ])
     error_message = "The execution log, which can quote a body, is off."
   }
 }
 
-run "every_method_is_throttled_as_the_stage_says" {
+run "writes_are_throttled_by_themselves_and_every_other_method_as_reads_are" {
+  variables {
+    throttle = { read = { rate = 3, burst = 4 }, write = { rate = 1, burst = 2 } }
+  }
+
   assert {
-    condition = aws_api_gateway_method_settings.this.method_path == "*/*" && {
-      rate  = one(aws_api_gateway_method_settings.this.settings).throttling_rate_limit
-      burst = one(aws_api_gateway_method_settings.this.settings).throttling_burst_limit
-    } == var.throttle
-    error_message = "The throttle is the stage's, on all methods."
+    condition = {
+      for method in [aws_api_gateway_method_settings.this, aws_api_gateway_method_settings.write] :
+      method.method_path => [
+        one(method.settings).throttling_rate_limit, one(method.settings).throttling_burst_limit,
+      ]
+    } == { "*/*" = [3, 4], "events/POST" = [1, 2] }
+    error_message = "POST /events has a throttle of its own; the other applies to each other method by itself."
+  }
+
+  assert {
+    condition     = contains(keys(jsondecode(aws_api_gateway_rest_api.rest_api.body).paths["/events"]), "post")
+    error_message = "The method that has a throttle of its own is there."
   }
 }
 
 run "logs_are_named_as_the_deploy_role_knows_them_and_end" {
   assert {
     condition = {
-      for log in [aws_cloudwatch_log_group.api_handler, aws_cloudwatch_log_group.access] :
-      log.name => log.retention_in_days
+      for log in [
+        aws_cloudwatch_log_group.api_handler, aws_cloudwatch_log_group.authorizer, aws_cloudwatch_log_group.access,
+      ] : log.name => log.retention_in_days
       } == {
-      "/aws/lambda/event-api-${var.stage}"     = var.log_retention_days
-      "/aws/apigateway/event-api-${var.stage}" = var.log_retention_days
+      "/aws/lambda/event-api-${var.stage}"            = var.log_retention_days
+      "/aws/lambda/event-api-${var.stage}-authorizer" = var.log_retention_days
+      "/aws/apigateway/event-api-${var.stage}"        = var.log_retention_days
     }
-    error_message = "Both logs have the deploy role's names and the stage's retention."
+    error_message = "The logs have the deploy role's names and the stage's retention."
+  }
+
+  assert {
+    condition = [
+      one(aws_lambda_function.api_handler.logging_config).log_group,
+      one(aws_lambda_function.authorizer.logging_config).log_group,
+    ] == [aws_cloudwatch_log_group.api_handler.name, aws_cloudwatch_log_group.authorizer.name]
+    error_message = "Each function logs to its own group."
   }
 }

@@ -12,7 +12,21 @@ override_resource {
   values = { arn = "arn:aws:logs:ap-southeast-1:123456789012:log-group:its-own" }
 }
 
+override_resource {
+  target = aws_dynamodb_table.tokens
+  values = { arn = "arn:aws:dynamodb:ap-southeast-1:123456789012:table/the-tokens" }
+}
+
+override_resource {
+  target = aws_cloudwatch_log_group.authorizer
+  values = { arn = "arn:aws:logs:ap-southeast-1:123456789012:log-group:the-authorizers" }
+}
+
 run "the_function_may_read_and_write_its_table_log_and_trace_and_nothing_else" {
+  variables {
+    customer_key = false
+  }
+
   assert {
     condition = jsonencode([for s in data.aws_iam_policy_document.api_handler.statement : [
       coalesce(s.effect, "Allow"), sort(s.actions), sort(s.resources),
@@ -40,18 +54,72 @@ run "the_function_may_read_and_write_its_table_log_and_trace_and_nothing_else" {
   }
 }
 
-run "the_role_is_within_the_boundary_of_its_stage" {
-  command = plan
-
-  assert {
-    condition = aws_iam_role.api_handler.permissions_boundary == join(
-      "", ["arn:aws:iam::123456789012:policy/event-api-function-boundary-", var.stage]
-    )
-    error_message = "The deploy role can make this role only with the boundary that oidc/ made."
+run "the_authorizer_may_read_tokens_log_and_trace_and_nothing_else" {
+  variables {
+    customer_key = false
   }
 
   assert {
-    condition     = aws_iam_role.api_handler.name == "event-api-${var.stage}-api_handler"
-    error_message = "The deploy role knows the function's role by this name."
+    condition = jsonencode([for s in data.aws_iam_policy_document.authorizer.statement : [
+      coalesce(s.effect, "Allow"), sort(s.actions), sort(s.resources),
+      ]]) == jsonencode([
+      ["Allow", ["dynamodb:GetItem"], ["arn:aws:dynamodb:ap-southeast-1:123456789012:table/the-tokens"]],
+      [
+        "Allow",
+        ["logs:CreateLogStream", "logs:PutLogEvents"],
+        ["arn:aws:logs:ap-southeast-1:123456789012:log-group:the-authorizers:*"],
+      ],
+      ["Allow", ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"]],
+    ])
+    error_message = "These are the authorizer's permissions, action by action and resource by resource."
+  }
+}
+
+run "with_a_key_each_function_may_decrypt_its_own_environment_too" {
+  variables {
+    customer_key = true
+  }
+
+  assert {
+    condition = jsonencode([
+      for document in [data.aws_iam_policy_document.api_handler, data.aws_iam_policy_document.authorizer] : [
+        for s in slice(document.statement, 3, length(document.statement)) : [
+          s.actions, s.resources, [for c in s.condition : [c.test, c.variable, c.values]],
+        ]
+      ]
+      ]) == jsonencode([
+      for name in ["event-api-${var.stage}", "event-api-${var.stage}-authorizer"] : [[
+        ["kms:Decrypt"],
+        ["arn:aws:kms:ap-southeast-1:123456789012:key/made"],
+        [[
+          "StringEquals",
+          "kms:EncryptionContext:aws:lambda:FunctionArn",
+          ["arn:aws:lambda:ap-southeast-1:123456789012:function:${name}"],
+        ]],
+      ]]
+    ])
+    error_message = "Beside what it may without a key, each function may decrypt its own environment."
+  }
+}
+
+run "each_role_is_within_the_boundary_of_its_stage" {
+  command = plan
+
+  assert {
+    condition = [
+      aws_iam_role.api_handler.permissions_boundary,
+      aws_iam_role.authorizer.permissions_boundary,
+      ] == [
+      "arn:aws:iam::123456789012:policy/event-api-function-boundary-${var.stage}",
+      "arn:aws:iam::123456789012:policy/event-api-authorizer-boundary-${var.stage}",
+    ]
+    error_message = "The deploy role can make each role only with the boundary that oidc/ made for it."
+  }
+
+  assert {
+    condition = [aws_iam_role.api_handler.name, aws_iam_role.authorizer.name] == [
+      "event-api-${var.stage}-api_handler", "event-api-${var.stage}-authorizer",
+    ]
+    error_message = "The deploy role knows the functions' roles by these names."
   }
 }

@@ -2,10 +2,10 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-run "the_table_is_keyed_by_id_restorable_and_forgets_what_expired" {
+run "the_table_is_keyed_by_tenant_and_id_restorable_and_forgets_what_expired" {
   assert {
-    condition     = aws_dynamodb_table.events.hash_key == "id" && aws_dynamodb_table.events.range_key == null
-    error_message = "The key is id alone."
+    condition     = aws_dynamodb_table.events.hash_key == "pk" && aws_dynamodb_table.events.range_key == null
+    error_message = "The key is pk alone."
   }
 
   assert {
@@ -22,6 +22,51 @@ run "the_table_is_keyed_by_id_restorable_and_forgets_what_expired" {
   assert {
     condition     = one(aws_dynamodb_table.events.point_in_time_recovery).enabled
     error_message = "The table is restorable to any second of the last 35 days."
+  }
+}
+
+run "the_tokens_are_keyed_by_key_id_restorable_and_stay" {
+  assert {
+    condition     = aws_dynamodb_table.tokens.hash_key == "key_id" && aws_dynamodb_table.tokens.range_key == null
+    error_message = "The key is key_id alone."
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.tokens.name == "event-api-${var.stage}-tokens"
+    error_message = "The deploy role knows the table by this name."
+  }
+
+  assert {
+    condition = (
+      one(aws_dynamodb_table.tokens.point_in_time_recovery).enabled
+      && !anytrue([for ttl in aws_dynamodb_table.tokens.ttl : coalesce(ttl.enabled, false)])
+    )
+    error_message = "The table is restorable, and DynamoDB removes no token."
+  }
+
+  assert {
+    condition = [
+      aws_lambda_function.api_handler.environment[0].variables.TABLE_NAME,
+      aws_lambda_function.authorizer.environment[0].variables.TOKEN_TABLE_NAME,
+    ] == [aws_dynamodb_table.events.name, aws_dynamodb_table.tokens.name]
+    error_message = "The functions are told the tables' names."
+  }
+}
+
+run "what_is_on_demand_has_a_cap" {
+  variables {
+    table_capacity = null
+    request_caps   = { events = { read = 650, write = 2570 }, tokens = { read = 3, write = 4 } }
+  }
+
+  assert {
+    condition = [
+      for table in [aws_dynamodb_table.events, aws_dynamodb_table.tokens] : [
+        one(table.on_demand_throughput).max_read_request_units,
+        one(table.on_demand_throughput).max_write_request_units,
+      ]
+    ] == [[650, 2570], [3, 4]]
+    error_message = "Each table throttles beyond its own cap."
   }
 }
 
@@ -49,6 +94,15 @@ run "said_capacity_is_provisioned_and_scaled_by_use" {
   assert {
     condition     = aws_dynamodb_table.events.billing_mode == "PROVISIONED"
     error_message = "With capacity the table is provisioned."
+  }
+
+  assert {
+    condition = (
+      length(aws_dynamodb_table.events.on_demand_throughput) == 0
+      && aws_dynamodb_table.tokens.billing_mode == "PAY_PER_REQUEST"
+      && length(aws_dynamodb_table.tokens.on_demand_throughput) == 1
+    )
+    error_message = "What is provisioned has no cap on demand; the tokens stay on demand, with theirs."
   }
 
   assert {

@@ -18,7 +18,7 @@ variables {
   github_repo  = "events"
 }
 
-# What it plans is also what tests/test_terraform.py tries the policies on.
+# What it plans is also what tests/test_oidc.py tries the policies on.
 run "each_role_has_the_policy_of_its_stage" {
   command = plan
 

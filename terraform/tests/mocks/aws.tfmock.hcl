@@ -34,3 +34,15 @@ mock_resource "aws_lambda_alias" {
 mock_resource "aws_api_gateway_rest_api" {
   defaults = { execution_arn = "arn:aws:execute-api:ap-southeast-1:123456789012:made" }
 }
+
+mock_resource "aws_api_gateway_stage" {
+  defaults = { arn = "arn:aws:apigateway:ap-southeast-1::/restapis/made/stages/api" }
+}
+
+mock_resource "aws_wafv2_web_acl" {
+  defaults = { arn = "arn:aws:wafv2:ap-southeast-1:123456789012:regional/webacl/made/made" }
+}
+
+mock_resource "aws_kms_key" {
+  defaults = { arn = "arn:aws:kms:ap-southeast-1:123456789012:key/made", key_id = "made" }
+}

@@ -1,0 +1,187 @@
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  firewall = { requests_per_address = 1234 }
+}
+
+run "without_a_key_of_its_own_a_stage_is_encrypted_with_those_of_aws" {
+  variables {
+    customer_key = false
+  }
+
+  assert {
+    condition     = length(aws_kms_key.this) + length(aws_kms_alias.this) == 0
+    error_message = "No key is made."
+  }
+
+  assert {
+    condition = alltrue([
+      for table in [aws_dynamodb_table.events, aws_dynamodb_table.tokens] : length(table.server_side_encryption) == 0
+    ])
+    error_message = "The tables are encrypted with the key that DynamoDB owns."
+  }
+
+  assert {
+    condition = alltrue([
+      for key in [
+        aws_cloudwatch_log_group.access.kms_key_id,
+        aws_cloudwatch_log_group.api_handler.kms_key_id,
+        aws_cloudwatch_log_group.authorizer.kms_key_id,
+        aws_cloudwatch_log_group.firewall[0].kms_key_id,
+        aws_lambda_function.api_handler.kms_key_arn,
+        aws_lambda_function.authorizer.kms_key_arn,
+      ] : key == null
+    ])
+    error_message = "Logs and environments are encrypted with the keys that AWS owns."
+  }
+}
+
+run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
+  variables {
+    customer_key = true
+  }
+
+  assert {
+    condition = (
+      aws_kms_key.this[0].enable_key_rotation
+      && aws_kms_key.this[0].deletion_window_in_days == 30
+      && !coalesce(aws_kms_key.this[0].bypass_policy_lockout_safety_check, false)
+    )
+    error_message = "The key rotates, and its deletion can be called off for 30 days."
+  }
+
+  assert {
+    condition = (
+      aws_kms_alias.this[0].name == "alias/event-api-${var.stage}"
+      && aws_kms_alias.this[0].target_key_id == aws_kms_key.this[0].key_id
+    )
+    error_message = "The deploy role knows the key by this name."
+  }
+
+  assert {
+    condition = alltrue([
+      for key in [
+        one(aws_dynamodb_table.events.server_side_encryption).kms_key_arn,
+        one(aws_dynamodb_table.tokens.server_side_encryption).kms_key_arn,
+        aws_cloudwatch_log_group.access.kms_key_id,
+        aws_cloudwatch_log_group.api_handler.kms_key_id,
+        aws_cloudwatch_log_group.authorizer.kms_key_id,
+        aws_cloudwatch_log_group.firewall[0].kms_key_id,
+        aws_lambda_function.api_handler.kms_key_arn,
+        aws_lambda_function.authorizer.kms_key_arn,
+      ] : key == aws_kms_key.this[0].arn
+    ])
+    error_message = "Both tables, all logs and both environments have the stage's key."
+  }
+
+  assert {
+    condition = alltrue([
+      for table in [aws_dynamodb_table.events, aws_dynamodb_table.tokens] : one(table.server_side_encryption).enabled
+    ])
+    error_message = "The tables' encryption is on."
+  }
+}
+
+# tests/test_terraform.py tries the policy as KMS would read it.
+run "the_keys_policy_statement_by_statement" {
+  variables {
+    customer_key = true
+  }
+
+  assert {
+    condition = jsonencode([for s in data.aws_iam_policy_document.key.statement : s.sid]) == jsonencode(
+      ["Administration", "Tables", "TablesLook", "Grants", "Logs", "Environment"]
+    )
+    error_message = "The policy has these statements alone."
+  }
+
+  assert {
+    condition = alltrue([
+      for s in data.aws_iam_policy_document.key.statement :
+      coalesce(s.effect, "Allow") == "Allow" && s.resources == toset(["*"])
+    ])
+    error_message = "Each allows, and is about the key."
+  }
+
+  assert {
+    condition = jsonencode({
+      for s in data.aws_iam_policy_document.key.statement : s.sid => [for p in s.principals : [p.type, p.identifiers]]
+      }) == jsonencode({
+      Administration = [["AWS", ["arn:aws:iam::123456789012:root"]]]
+      Tables         = [["AWS", ["*"]]]
+      TablesLook     = [["AWS", ["*"]]]
+      Grants         = [["AWS", ["arn:aws:iam::123456789012:root"]]]
+      Logs           = [["Service", ["logs.ap-southeast-1.amazonaws.com"]]]
+      Environment    = [["AWS", ["arn:aws:iam::123456789012:root"]]]
+    })
+    error_message = "Each is for the account, or for CloudWatch Logs."
+  }
+
+  assert {
+    condition = jsonencode({
+      for s in data.aws_iam_policy_document.key.statement : s.sid => sort(s.actions) if s.sid != "Administration"
+      }) == jsonencode({
+      Tables      = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+      TablesLook  = ["kms:DescribeKey"]
+      Grants      = ["kms:CreateGrant"]
+      Logs        = ["kms:Decrypt*", "kms:Describe*", "kms:Encrypt*", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+      Environment = ["kms:Decrypt", "kms:Encrypt"]
+    })
+    error_message = "Each use has these actions."
+  }
+
+  assert {
+    condition = jsonencode({
+      for s in data.aws_iam_policy_document.key.statement : s.sid => {
+        for c in s.condition : c.variable => [c.test, sort(c.values)]
+      }
+      }) == jsonencode({
+      Administration = {}
+      Tables = {
+        "kms:CallerAccount" = ["StringEquals", ["123456789012"]]
+        "kms:EncryptionContext:aws:dynamodb:tableName" = [
+          "StringEquals", ["event-api-${var.stage}-events", "event-api-${var.stage}-tokens"],
+        ]
+        "kms:ViaService" = ["StringEquals", ["dynamodb.ap-southeast-1.amazonaws.com"]]
+      }
+      TablesLook = {
+        "kms:CallerAccount" = ["StringEquals", ["123456789012"]]
+        "kms:ViaService"    = ["StringEquals", ["dynamodb.ap-southeast-1.amazonaws.com"]]
+      }
+      Grants = {
+        "kms:GrantIsForAWSResource" = ["Bool", ["true"]]
+        "kms:ViaService" = [
+          "StringEquals", ["dynamodb.ap-southeast-1.amazonaws.com", "lambda.ap-southeast-1.amazonaws.com"],
+        ]
+      }
+      Logs = {
+        "kms:EncryptionContext:aws:logs:arn" = ["ArnEquals", [
+          for name in [
+            "/aws/apigateway/event-api-${var.stage}",
+            "/aws/lambda/event-api-${var.stage}",
+            "/aws/lambda/event-api-${var.stage}-authorizer",
+            "aws-waf-logs-event-api-${var.stage}",
+          ] : "arn:aws:logs:ap-southeast-1:123456789012:log-group:${name}"
+        ]]
+      }
+      Environment = {
+        "kms:EncryptionContext:aws:lambda:FunctionArn" = ["StringEquals", [
+          for name in ["event-api-${var.stage}", "event-api-${var.stage}-authorizer"] :
+          "arn:aws:lambda:ap-southeast-1:123456789012:function:${name}"
+        ]]
+      }
+    })
+    error_message = "Each use is bound to its service and to what is the stage's own."
+  }
+
+  assert {
+    condition = alltrue([
+      for s in data.aws_iam_policy_document.key.statement : alltrue([
+        for action in s.actions : !strcontains(action, "*") && !can(regex("crypt|DataKey|CreateGrant|:Sign|Mac$", action))
+      ]) if s.sid == "Administration"
+    ])
+    error_message = "Who looks after the key does not use it."
+  }
+}

@@ -1,0 +1,203 @@
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+override_resource {
+  target = aws_cloudwatch_log_group.firewall
+  values = { arn = "arn:aws:logs:ap-southeast-1:123456789012:log-group:the-firewalls" }
+}
+
+variables {
+  firewall     = { requests_per_address = 1234 }
+  customer_key = false
+}
+
+run "a_stage_without_a_firewall_has_nothing_of_it" {
+  variables {
+    firewall = null
+  }
+
+  assert {
+    condition = sum([for made in [
+      aws_wafv2_web_acl.this,
+      aws_wafv2_web_acl_association.this,
+      aws_wafv2_web_acl_logging_configuration.this,
+      aws_cloudwatch_log_group.firewall,
+      aws_cloudwatch_log_resource_policy.firewall,
+    ] : length(made)]) == 0
+    error_message = "Without a firewall there is no ACL, no log and no policy."
+  }
+}
+
+run "the_firewall_stands_before_the_stage_and_lets_in_what_no_rule_refuses" {
+  assert {
+    condition = (
+      aws_wafv2_web_acl.this[0].name == "event-api-${var.stage}" && aws_wafv2_web_acl.this[0].scope == "REGIONAL"
+    )
+    error_message = "The deploy role knows the firewall by this name."
+  }
+
+  assert {
+    condition = (
+      length(one(aws_wafv2_web_acl.this[0].default_action).allow) == 1
+      && length(one(aws_wafv2_web_acl.this[0].default_action).block) == 0
+    )
+    error_message = "What no rule refuses is let in."
+  }
+
+  assert {
+    condition = (
+      aws_wafv2_web_acl_association.this[0].resource_arn == aws_api_gateway_stage.this.arn
+      && aws_wafv2_web_acl_association.this[0].web_acl_arn == aws_wafv2_web_acl.this[0].arn
+    )
+    error_message = "It stands before this stage."
+  }
+
+  assert {
+    condition = alltrue(concat(
+      [for rule in aws_wafv2_web_acl.this[0].rule : !one(rule.visibility_config).sampled_requests_enabled],
+      [!one(aws_wafv2_web_acl.this[0].visibility_config).sampled_requests_enabled],
+    ))
+    error_message = "No request is kept as a sample, which would show its token."
+  }
+
+  assert {
+    condition = (
+      length(distinct([for rule in aws_wafv2_web_acl.this[0].rule : rule.priority])) == 5
+      && length(aws_wafv2_web_acl.this[0].rule) == 5
+    )
+    error_message = "There are two rules of our own and three of AWS's, one after the other."
+  }
+}
+
+run "aws_groups_refuse_by_address_and_count_what_an_event_may_hold" {
+  assert {
+    condition = jsonencode({
+      for rule in aws_wafv2_web_acl.this[0].rule :
+      one(one(rule.statement).managed_rule_group_statement).name => [
+        one(one(rule.statement).managed_rule_group_statement).vendor_name,
+        sort([
+          for override in one(one(rule.statement).managed_rule_group_statement).rule_action_override :
+          override.name if length(one(override.action_to_use).count) == 1
+        ]),
+        length(one(one(rule.statement).managed_rule_group_statement).rule_action_override),
+        length(one(rule.override_action).none),
+      ] if length(one(rule.statement).managed_rule_group_statement) == 1
+      }) == jsonencode({
+      AWSManagedRulesAmazonIpReputationList = ["AWS", [], 0, 1]
+      AWSManagedRulesCommonRuleSet = [
+        "AWS",
+        [
+          "CrossSiteScripting_BODY",
+          "EC2MetaDataSSRF_BODY",
+          "EC2MetaDataSSRF_URIPATH",
+          "GenericLFI_BODY",
+          "GenericRFI_BODY",
+          "NoUserAgent_HEADER",
+          "RestrictedExtensions_URIPATH",
+          "SizeRestrictions_BODY",
+        ],
+        8,
+        1,
+      ]
+      AWSManagedRulesKnownBadInputsRuleSet = [
+        "AWS",
+        ["ExploitablePaths_URIPATH", "JavaDeserializationRCE_BODY", "Log4JRCE_BODY", "ReactJSRCE_BODY"],
+        4,
+        1,
+      ]
+    })
+    error_message = "Of AWS's three groups these rules are counted, and every other one refuses."
+  }
+}
+
+run "one_address_gets_so_many_requests_in_five_minutes" {
+  assert {
+    condition = jsonencode([
+      for rule in aws_wafv2_web_acl.this[0].rule : [
+        one(one(rule.statement).rate_based_statement).limit,
+        one(one(rule.statement).rate_based_statement).evaluation_window_sec,
+        one(one(rule.statement).rate_based_statement).aggregate_key_type,
+        length(one(rule.action).block),
+      ] if length(one(rule.statement).rate_based_statement) == 1
+    ]) == jsonencode([[1234, 300, "IP", 1]])
+    error_message = "The stage says how many requests of one address are let in."
+  }
+}
+
+# tests/test_terraform.py tries the expression and reads the answer.
+run "a_body_that_says_it_is_over_the_limit_gets_413" {
+  assert {
+    condition = jsonencode([
+      for rule in aws_wafv2_web_acl.this[0].rule : [
+        one(one(one(rule.statement).regex_match_statement).field_to_match).single_header[0].name,
+        one(one(one(rule.statement).regex_match_statement).text_transformation).type,
+        one(one(one(rule.action).block).custom_response).response_code,
+        one(one(one(rule.action).block).custom_response).custom_response_body_key,
+      ] if length(one(rule.statement).regex_match_statement) == 1
+    ]) == jsonencode([["content-length", "NONE", 413, one(aws_wafv2_web_acl.this[0].custom_response_body).key]])
+    error_message = "By its Content-Length, as it came, and with the API's own answer."
+  }
+}
+
+run "the_log_has_what_was_refused_and_not_who_said_to_be_who" {
+  assert {
+    condition = aws_wafv2_web_acl_logging_configuration.this[0].log_destination_configs == toset(
+      [aws_cloudwatch_log_group.firewall[0].arn]
+    )
+    error_message = "It goes to the group of its own."
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_log_group.firewall[0].name == "aws-waf-logs-event-api-${var.stage}"
+      && aws_cloudwatch_log_group.firewall[0].retention_in_days == var.log_retention_days
+    )
+    error_message = "The group has the prefix that WAF asks for, and the stage's retention."
+  }
+
+  assert {
+    condition = sort(flatten([
+      for field in aws_wafv2_web_acl_logging_configuration.this[0].redacted_fields : concat(
+        [for header in field.single_header : header.name],
+        [for query in field.query_string : "a query"],
+      )
+    ])) == tolist(["a query", "authorization", "cookie"])
+    error_message = "Tokens, cookies and queries are redacted."
+  }
+
+  assert {
+    condition = jsonencode([
+      for filter in aws_wafv2_web_acl_logging_configuration.this[0].logging_filter : [
+        filter.default_behavior, [
+          for kept in filter.filter : [
+            kept.behavior, [for condition in kept.condition : one(condition.action_condition).action],
+          ]
+        ]
+      ]
+    ]) == jsonencode([["DROP", [["KEEP", ["BLOCK"]]]]])
+    error_message = "Only what was refused is logged: the log of what was counted could quote a payload."
+  }
+}
+
+run "the_service_that_delivers_logs_may_write_this_group_for_this_account" {
+  assert {
+    condition = jsonencode([for s in data.aws_iam_policy_document.firewall_log[0].statement : [
+      coalesce(s.effect, "Allow"),
+      sort(s.actions),
+      s.resources,
+      [for p in s.principals : [p.type, p.identifiers]],
+      { for c in s.condition : c.variable => [c.test, c.values] },
+      ]]) == jsonencode([[
+      "Allow",
+      ["logs:CreateLogStream", "logs:PutLogEvents"],
+      ["arn:aws:logs:ap-southeast-1:123456789012:log-group:the-firewalls:*"],
+      [["Service", ["delivery.logs.amazonaws.com"]]],
+      {
+        "aws:SourceAccount" = ["StringEquals", ["123456789012"]]
+        "aws:SourceArn"     = ["ArnLike", ["arn:aws:logs:ap-southeast-1:123456789012:*"]]
+      },
+    ]])
+    error_message = "No other service, group or account."
+  }
+}
