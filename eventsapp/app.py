@@ -114,7 +114,8 @@ def get_event(event_id: str) -> Response:
         raise problem.EventNotFound
     stored = event_store(request).read(event_id)
     age = MAX_AGE if stored.expires_at is None else min(MAX_AGE, stored.expires_at - int(time.time()))
-    caching = {"Cache-Control": f"private, max-age={age}, immutable"}
+    # A cache of one program may serve callers of more than one tenant: what it keeps is for the same token alone.
+    caching = {"Cache-Control": f"private, max-age={age}, immutable", "Vary": "Authorization"}
     if names_etag(request.headers.get("if-none-match", ""), etag(stored)):
         return Response("", {"ETag": etag(stored), **caching}, 304)
     return event_response(stored, 200, caching)

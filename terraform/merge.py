@@ -59,7 +59,8 @@ MALFORMED = problem.Fault(
 GATEWAY_PROBLEMS: dict[str, problem.Problem] = {
     "ACCESS_DENIED": problem.Forbidden(),
     "API_CONFIGURATION_ERROR": problem.InternalError(),
-    "AUTHORIZER_CONFIGURATION_ERROR": problem.InternalError(),
+    # The gateway says so of an authorizer that raises, is throttled or takes too long, too.
+    "AUTHORIZER_CONFIGURATION_ERROR": problem.AuthorizerUnavailable(),
     "AUTHORIZER_FAILURE": problem.AuthorizerUnavailable(),
     "BAD_REQUEST_BODY": problem.InvalidEvent([MALFORMED]),
     "BAD_REQUEST_PARAMETERS": problem.BadRequest(),

@@ -422,7 +422,8 @@ def test_event_is_read(api: Api) -> None:
 
 
 def max_age(answer: Answer) -> int:
-    """Return for how many seconds an event may be kept, by a cache of the caller's own, as what never changes."""
+    """Return for how many seconds an event may be kept, by a cache of the caller's own for it alone, as it is."""
+    assert answer.headers["vary"] == "Authorization"
     private, seconds, immutable = answer.headers["cache-control"].split(", ")
     assert (private, immutable) == ("private", "immutable")
     return int(seconds.removeprefix("max-age="))

@@ -374,6 +374,7 @@ def test_every_error_of_the_gateway_is_a_problem(swagger: Json) -> None:
         ("ACCESS_DENIED", "403", "WWW-Authenticate"),
         ("WAF_FILTERED", "403", None),
         ("AUTHORIZER_FAILURE", "503", "Retry-After"),
+        ("AUTHORIZER_CONFIGURATION_ERROR", "503", "Retry-After"),
         ("MISSING_AUTHENTICATION_TOKEN", "404", None),
         ("RESOURCE_NOT_FOUND", "404", None),
         ("REQUEST_TOO_LARGE", "413", None),

@@ -430,8 +430,8 @@ def test_gateway_asks_only_with_permission(stack: Stack, url_api: UrlApi, table:
             FunctionName=AUTHORIZER, Qualifier="live", StatementId=taken["Sid"], Action=taken["Action"],
             Principal="apigateway.amazonaws.com", SourceArn=source,
         )  # fmt: skip
-    assert answer.status == 500 and answer.headers["content-type"] == "application/problem+json"
-    assert "permission" not in answer.body.decode().lower()
+    assert (answer.status, answer.json["type"]) == (503, "urn:event-api:problem:authorizer-unavailable")
+    assert answer.headers["retry-after"] and "permission" not in answer.body.decode().lower()
     assert lets_in(stack, url_api)
 
 
