@@ -63,7 +63,9 @@ def main() -> None:
                     stack.remove()
                 print("The local deployment is gone, and the emulated AWS with it.")
     except CannotDeploy as exc:
-        sys.exit(f"make {'deploy-local' if command == 'up' else 'destroy-local'}: {exc}")
+        if command == "up":
+            sys.exit(f"make deploy-local: {exc}\nWhere an earlier run was cut off, `make destroy-local` clears what it left.")
+        sys.exit(f"make destroy-local: {exc}")
 
 
 class CannotDeploy(Exception):
