@@ -64,7 +64,7 @@ def main() -> None:
                 print("The local deployment is gone, and the emulated AWS with it.")
     except CannotDeploy as exc:
         if command == "up":
-            sys.exit(f"make deploy-local: {exc}\nIf an earlier run was cut off, `make destroy-local` clears what it left.")
+            sys.exit(f"make deploy-local: {exc}\nIf an earlier run was cut off, `make destroy-local` clears all.")
         sys.exit(f"make destroy-local: {exc}")
 
 
