@@ -82,7 +82,7 @@ $(installed): requirements-dev.txt eventsapp/requirements.txt
 	if [ -z "$$found" ]; then \
 	  echo "make: Python 3.11 to 3.14 is needed and $(or $(PYTHON),python3) is not: install one, or name it with PYTHON=/path/to/python3.12." >&2; exit 1; \
 	fi; \
-	echo "Installing into $(venv) (once; under a minute) ..."; \
+	echo "Installing into $(venv) (once; under a minute) ..." >&2; \
 	$$found -m venv --clear $(venv) || { echo "make: $$found cannot make a virtual environment: install its venv module (Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }; \
 	$(python) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt || { echo "make: the install failed, for the reason above: mend it (is the package index reachable?) and run make again." >&2; exit 1; }; \
 	touch $(installed)

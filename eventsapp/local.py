@@ -159,6 +159,8 @@ async def supervise_api(port: int, endpoint: str, stop: asyncio.Event, data_dir:
             if not ended.done():
                 api.terminate()
                 await ended
+            elif api.returncode == -signal.SIGINT:
+                stop.set()  # Ctrl-C is for both, and the child may hear of it first
             elif api.returncode != RESTART_REQUEST_RC and not stop.is_set():
                 raise CannotRun(
                     f"the API's process ended by itself (code {api.returncode}); start again with `make run`."
@@ -235,6 +237,7 @@ class DurableAws:
 
     READS = ("Get", "BatchGet", "Query", "Scan", "Describe", "List", "TransactGet")
     HEADERS = (b"x-amz-target", b"content-type", b"authorization")
+    TARGET = "DynamoDB_20120810."
 
     def __init__(self, journal: BinaryIO) -> None:
         os.environ["LOG_LEVEL"] = "WARNING"  # ministack reads it at import
@@ -252,13 +255,17 @@ class DurableAws:
                 if event == "lifespan.shutdown":
                     return
         headers = {name: value for name, value in scope["headers"] if name in self.HEADERS}
+        target = headers.get(b"x-amz-target", b"").decode("latin-1")
+        if not (target.startswith(self.TARGET) and is_from_here(scope)):
+            await send({"type": "http.response.start", "status": 403, "headers": []})
+            await send({"type": "http.response.body"})
+            return
         body, more = b"", True
         while more:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
         answer = await self._answer(scope, body)
-        operation = headers.get(b"x-amz-target", b"").decode().partition(".")[2]
-        if answer[0]["status"] == 200 and not operation.startswith(self.READS):
+        if answer[0]["status"] == 200 and not target.removeprefix(self.TARGET).startswith(self.READS):
             self._record(headers, body)
         for message in answer:
             await send(message)
@@ -317,10 +324,22 @@ class DurableAws:
         return int((await self._answer(scope, body))[0]["status"])
 
 
+def is_from_here(scope: Scope) -> bool:
+    """Tell whether a request is one that a program of this machine makes of DynamoDB.
+
+    ministack runs code for whoever asks Lambda, and a page in a browser can ask: not for a header that it may not set,
+    nor by another name of this machine.
+    """
+    host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").partition(":")[0]
+    return scope["method"] == "POST" and scope["path"] == "/" and host == HOST
+
+
 def open_journal(data_dir: Path) -> BinaryIO:
     """Return the journal in a folder, made if need be. Raises CannotRun while another process has it."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    journal = open(data_dir / "journal.jsonl", "ab+")  # pylint: disable=consider-using-with  # callers do
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    journal = open(  # pylint: disable=consider-using-with  # callers do
+        data_dir / "journal.jsonl", "ab+", opener=lambda path, flags: os.open(path, flags, 0o600)
+    )
     try:
         fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:

@@ -19,7 +19,9 @@ locals {
   region_and_account = "${var.region}:${data.aws_caller_identity.this.account_id}"
 
   # By name, since these resources need the key to be there.
-  table_names = [for kind in ["events", "tokens"] : "event-api-${var.stage}-${kind}"]
+  table_names = [
+    for kind in ["events", "events-restored", "tokens", "tokens-restored"] : "event-api-${var.stage}-${kind}"
+  ]
   log_groups = [for name in [
     "/aws/lambda/event-api-${var.stage}",
     "/aws/lambda/event-api-${var.stage}-authorizer",
@@ -69,7 +71,8 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
-  # The rights on a table decide who can read it; DynamoDB alone uses the key, for these two tables and no other.
+  # The rights on a table decide who can read it; DynamoDB alone uses the key, for these tables and no other:
+  # the two, and what is restored of them, under the one name that each has for it.
   statement {
     sid       = "Tables"
     actions   = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]

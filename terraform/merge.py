@@ -66,11 +66,12 @@ GATEWAY_PROBLEMS: dict[str, problem.Problem] = {
     "BAD_REQUEST_PARAMETERS": problem.BadRequest(),
     "DEFAULT_4XX": problem.BadRequest(),
     "DEFAULT_5XX": problem.InternalError(),
-    "EXPIRED_TOKEN": problem.Forbidden(),
+    "EXPIRED_TOKEN": problem.PathNotFound(),  # as INVALID_SIGNATURE
     "INTEGRATION_FAILURE": problem.ServiceTimeout(),
     "INTEGRATION_TIMEOUT": problem.ServiceTimeout(),
     "INVALID_API_KEY": problem.Forbidden(),
-    "INVALID_SIGNATURE": problem.Forbidden(),
+    # Of a path that it does not know, and an Authorization field that is not AWS's own.
+    "INVALID_SIGNATURE": problem.PathNotFound(),
     "MISSING_AUTHENTICATION_TOKEN": problem.PathNotFound(),  # what the gateway calls a path that it does not know
     "QUOTA_EXCEEDED": problem.TooManyRequests(QUOTA_RETRY),
     "REQUEST_TOO_LARGE": problem.BodyTooLarge(MAX_BODY_BYTES),
@@ -262,8 +263,15 @@ def permit_only_the_aliases(document: Json) -> None:
 
 
 def name_api_after_its_stage(document: Json) -> None:
-    """Chalice names the API of every stage alike, and an account may hold more than one."""
-    replace(document, *API, "name", was="event-api", to=find(document, *FUNCTION, "function_name"))
+    """Chalice names the API of every stage alike, and an account may hold more than one.
+
+    In its description too, or the provider would change the name again after the import, while that is at work.
+    """
+    name = find(document, *FUNCTION, "function_name")
+    replace(document, *API, "name", was="event-api", to=name)
+    swagger = json.loads(find(document, *SWAGGER))
+    replace(swagger, "info", "title", was="event-api", to=name)
+    document["locals"][SWAGGER[1]] = json.dumps(swagger)
 
 
 def note_checkov_skips(document: Json) -> None:

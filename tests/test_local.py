@@ -183,6 +183,42 @@ def test_token_outlives_the_server(data_dir: Path) -> None:
         assert post(running.api, an_event()).status == 201
 
 
+DYNAMODB = {"X-Amz-Target": "DynamoDB_20120810.ListTables", "Content-Type": "application/x-amz-json-1.0"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("POST", "/", {}, 200),
+        ("POST", "/", {"Host": "events.example"}, 403),
+        ("POST", "/", {"X-Amz-Target": "AWSLambda.Invoke"}, 403),
+        ("POST", "/", {"X-Amz-Target": ""}, 403),
+        ("POST", "/2015-03-31/functions", {}, 403),
+        ("OPTIONS", "/", {"Origin": "https://events.example"}, 403),
+        ("GET", "/_ministack/health", {}, 403),
+        ("PUT", "/", {}, 403),
+    ],
+)
+def test_embedded_aws_is_dynamodb_alone_and_for_this_machine(
+    local_process: LocalProcess, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    """It runs nobody's code, and a page in a browser cannot ask it: not by another name, nor with a header of its own."""
+    host = json.loads((local_process.data_dir / "aws.json").read_text())["endpoint"].removeprefix("http://")
+    connection = http.client.HTTPConnection(host, timeout=10)
+    signed = "AWS4-HMAC-SHA256 Credential=local/20260101/ap-southeast-1/dynamodb/aws4_request"
+    connection.request(method, path, "{}", {**DYNAMODB, "Authorization": signed, **headers})
+    answer = connection.getresponse()
+    assert answer.status == status
+    assert status == 200 or "access-control-allow-origin" not in answer.headers
+    connection.close()
+
+
+def test_what_is_kept_is_for_its_owner_alone(local_process: LocalProcess) -> None:
+    """No other user of the machine reads the journal or the token."""
+    for name in ("journal.jsonl", "token"):
+        assert (local_process.data_dir / name).stat().st_mode & 0o077 == 0
+
+
 def test_ctrl_c_while_it_starts_ends_it_at_once(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C is heard from the first moment on, without a traceback, and leaves nothing."""
     for name in [name for name in os.environ if name.startswith("COVERAGE_")]:

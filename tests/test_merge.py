@@ -348,6 +348,11 @@ def test_posted_events_are_validated_whatever_their_media_type(swagger: Json) ->
     }
 
 
+def test_an_api_has_one_name(merged: Json, swagger: Json) -> None:
+    """The import names it as Terraform does, or the provider would name it again while the import is at work."""
+    assert swagger["info"]["title"] == merged["resource"]["aws_api_gateway_rest_api"]["rest_api"]["name"]
+
+
 def test_every_error_of_the_gateway_is_a_problem(swagger: Json) -> None:
     """Each kind of error that API Gateway knows has the contract's form, and names the request as its log does."""
     responses = swagger["x-amazon-apigateway-gateway-responses"]
@@ -376,6 +381,7 @@ def test_every_error_of_the_gateway_is_a_problem(swagger: Json) -> None:
         ("AUTHORIZER_FAILURE", "503", "Retry-After"),
         ("AUTHORIZER_CONFIGURATION_ERROR", "503", "Retry-After"),
         ("MISSING_AUTHENTICATION_TOKEN", "404", None),
+        ("INVALID_SIGNATURE", "404", None),
         ("RESOURCE_NOT_FOUND", "404", None),
         ("REQUEST_TOO_LARGE", "413", None),
         ("UNSUPPORTED_MEDIA_TYPE", "415", "Accept-Post"),

@@ -145,6 +145,7 @@ def key_allows(
     [
         (ROLE, "kms:Decrypt", HERE | BY_DYNAMODB | OF_EVENTS, None),
         (ROLE, "kms:GenerateDataKey", HERE | BY_DYNAMODB | OF_TOKENS, None),
+        (ROLE, "kms:Decrypt", HERE | BY_DYNAMODB | {next(iter(OF_EVENTS)): "event-api-dev-events-restored"}, None),
         (ROLE, "kms:DescribeKey", HERE | BY_DYNAMODB, None),
         (ROLE, "kms:CreateGrant", HERE | BY_DYNAMODB | {"kms:GrantIsForAWSResource": "true"}, None),
         (ROLE, "kms:CreateGrant", HERE | BY_LAMBDA | {"kms:GrantIsForAWSResource": "true"}, None),

@@ -102,7 +102,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
     content {
       sid       = "Never${replace(title(statement.key), "_", "")}BeyondBoundary"
       effect    = "Deny"
-      actions   = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRolePermissionsBoundary", "iam:Put*"]
+      actions   = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:Put*"]
       resources = [each.value.roles[statement.key]]
 
       condition {
@@ -110,6 +110,46 @@ data "aws_iam_policy_document" "deploy_boundary" {
         variable = "iam:PermissionsBoundary"
         values   = [statement.value]
       }
+    }
+  }
+
+  statement {
+    sid       = "NeverUnbound"
+    effect    = "Deny"
+    actions   = ["iam:DeleteRolePermissionsBoundary", "iam:UpdateAssumeRolePolicy"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "NeverToOthers"
+    effect    = "Deny"
+    actions   = ["lambda:AddPermission"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringNotEquals"
+      variable = "lambda:Principal"
+      values   = ["apigateway.amazonaws.com"]
+    }
+  }
+
+  # What AWS makes up the name of, and another stage's role has tagged.
+  statement {
+    sid       = "NeverAnotherStage"
+    effect    = "Deny"
+    actions   = ["apigateway:*", "kms:*"]
+    resources = ["*"]
+
+    condition {
+      test     = "Null"
+      variable = "aws:ResourceTag/stage"
+      values   = ["false"]
+    }
+
+    condition {
+      test     = "StringNotEquals"
+      variable = "aws:ResourceTag/stage"
+      values   = [each.key]
     }
   }
 

@@ -139,7 +139,6 @@ data "aws_iam_policy_document" "deploy" {
   statement {
     sid = "Function"
     actions = [
-      "lambda:AddPermission",
       "lambda:CreateAlias",
       "lambda:CreateFunction",
       "lambda:DeleteAlias",
@@ -165,6 +164,18 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
+    sid       = "FunctionToGateway"
+    actions   = ["lambda:AddPermission"]
+    resources = ["${each.value.functions[0]}*"] # both, and their aliases
+
+    condition {
+      test     = "StringEquals"
+      variable = "lambda:Principal"
+      values   = ["apigateway.amazonaws.com"]
+    }
+  }
+
+  statement {
     sid = "FunctionRole"
     actions = [
       "iam:DeleteRole",
@@ -175,7 +186,6 @@ data "aws_iam_policy_document" "deploy" {
       "iam:ListRolePolicies",
       "iam:TagRole",
       "iam:UntagRole",
-      "iam:UpdateAssumeRolePolicy",
       "iam:UpdateRole",
       "iam:UpdateRoleDescription",
     ]

@@ -4,8 +4,8 @@ retention_days      = 0 # for ever
 log_retention_days  = 365
 deletion_protection = true
 throttle            = { read = { rate = 100, burst = 200 }, write = { rate = 100, burst = 200 } }
-concurrency         = { api_handler = 50, authorizer = 10 }
-request_caps        = { events = { read = 1000, write = 1000 }, tokens = { read = 100, write = 10 } }
+concurrency         = { api_handler = 50, authorizer = 50 }
+request_caps        = { events = { read = 1000, write = 1000 }, tokens = { read = 500, write = 10 } }
 token_cache_seconds = 300
 firewall            = { requests_per_address = 15000 }
 customer_key        = true

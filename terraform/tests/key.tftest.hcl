@@ -142,7 +142,9 @@ run "the_keys_policy_statement_by_statement" {
       Tables = {
         "kms:CallerAccount" = ["StringEquals", ["123456789012"]]
         "kms:EncryptionContext:aws:dynamodb:tableName" = [
-          "StringEquals", ["event-api-${var.stage}-events", "event-api-${var.stage}-tokens"],
+          "StringEquals", [for kind in ["events", "events-restored", "tokens", "tokens-restored"] :
+            "event-api-${var.stage}-${kind}"
+          ],
         ]
         "kms:ViaService" = ["StringEquals", ["dynamodb.ap-southeast-1.amazonaws.com"]]
       }

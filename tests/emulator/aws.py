@@ -193,6 +193,8 @@ def say_what_policies_ask() -> None:
         if name == "apigateway" and action in ("apigateway:POST", "apigateway:PUT"):
             tags = (json.loads(body or b"{}") or {}).get("tags") or {}
             context.update({f"aws:RequestTag/{key}": value for key, value in tags.items()})
+        if action == "lambda:AddPermission":
+            context["lambda:Principal"] = json.loads(body)["Principal"]
         if name == "iam" and "RoleName" in parameters:
             role = service("iam")._roles.get(parameters["RoleName"][0], {})
             asked = parameters.get("PermissionsBoundary")
