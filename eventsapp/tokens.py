@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import boto3
+import botocore.session
 from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -90,15 +91,18 @@ class TokenTable:
         self.get(key_id)
         return self._update(key_id, "SET revoked_at = if_not_exists(revoked_at, :moment)", int(time.time()))
 
-    def rotate(self, key_id: str, overlap: int) -> tuple[str, Token, Token]:
+    def rotate(self, key_id: str, overlap: int, lifetime: int | None = None) -> tuple[str, Token, Token]:
         """Make a token like another, which ends after `overlap` seconds; return the new one's text, it, and the other.
 
-        The new one has the lifetime that the other was made with. Raises CannotDo for one that is not in force.
+        The new one has `lifetime` (seconds), or that of the other, which an earlier rotation has cut short. Raises
+        CannotDo for one that is not in force.
         """
         old, now = self.get(key_id), int(time.time())
         if not old.is_valid(now):
             raise CannotDo(f"the token {key_id} is {state(old, now)}: create another in its place.")
         expires_at = None if old.expires_at is None else now + old.expires_at - old.created_at
+        if lifetime is not None:
+            expires_at = now + lifetime
         text, new = self.create(old.tenant, old.name, old.scopes, expires_at)
         end = now + overlap if old.expires_at is None else min(old.expires_at, now + overlap)
         return text, new, self._update(key_id, "SET expires_at = :moment", end)
@@ -182,8 +186,9 @@ def table_of(stage: str) -> TokenTable:
 
 
 def local_client(endpoint: str, credentials: str) -> BaseClient:
-    """Return a client of an emulated DynamoDB on this machine."""
-    return boto3.client(
+    """Return a client of an emulated DynamoDB on this machine, whatever profile of AWS's is set."""
+    of_no_profile = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+    return boto3.Session(botocore_session=of_no_profile).client(
         "dynamodb",
         endpoint_url=endpoint,
         region_name="ap-southeast-1",
@@ -199,6 +204,14 @@ def stages() -> list[str]:
 
 
 # The command line.
+
+
+class Parser(argparse.ArgumentParser):
+    """Understands a command line, and repeats no token that stands where none should."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end."""
+        super().error(re.sub(r"evt_\w+", "evt_...", message))
 
 
 def main(arguments: list[str]) -> None:
@@ -228,7 +241,7 @@ def refusal(exc: ClientError, stage: str) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """Return what understands the command line."""
-    whole = argparse.ArgumentParser(
+    whole = Parser(
         prog="make token", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
@@ -262,6 +275,9 @@ def parser() -> argparse.ArgumentParser:
         ("rotate", rotate_token, "make a new token like an old one, which ends after the overlap"),
     ):
         command(name, do, text).add_argument("key_id", metavar="KEY_ID", type=key_id_of, help="between the underscores")
+    commands.choices["rotate"].add_argument(
+        "--expires", type=seconds, metavar="TIME", help="the new one, after 90d; like the old one, unless you say"
+    )
     commands.choices["rotate"].add_argument(
         "--overlap", type=seconds, default="1d", metavar="TIME", help="both are valid for 0m, 12h, 1d (default)"
     )
@@ -303,7 +319,7 @@ def revoke_token(table: TokenTable, asked: argparse.Namespace) -> None:
 
 def rotate_token(table: TokenTable, asked: argparse.Namespace) -> None:
     """Make a token in another's place and print it."""
-    text, new, old = table.rotate(asked.key_id, asked.overlap)
+    text, new, old = table.rotate(asked.key_id, asked.overlap, asked.expires)
     say("The old one ends as it says here:", old)
     say("The new one; its secret is shown this once, and kept nowhere:", new)
     print(text)
@@ -368,7 +384,7 @@ def seconds(text: str) -> int:
     """Return how many seconds a text like 12h means. Raises ArgumentTypeError."""
     found = re.fullmatch(r"([0-9]{1,5})([mhd])", text)
     if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time: a number and m, h or d, as in 30m, 12h or 90d")
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: up to 5 digits and m, h or d, as in 30m, 12h or 90d")
     return int(found[1]) * UNITS[found[2]]
 
 

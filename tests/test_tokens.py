@@ -145,6 +145,28 @@ def test_rotation_keeps_the_lifetime_and_lengthens_nothing(table: tokens.TokenTa
     assert (new.tenant, new.name, new.scopes) == (old.tenant, old.name, old.scopes)
 
 
+def test_second_rotation_can_say_its_lifetime(table: tokens.TokenTable) -> None:
+    """A token that an earlier rotation lets end soon need not hand that on."""
+    now = int(time.time())
+    _, old = table.create("acme", "a", frozenset(SCOPES), None)
+    table.rotate(old.key_id, 60)
+    assert table.rotate(old.key_id, 60)[1].expires_at == pytest.approx(now + 60, abs=2)
+    assert table.rotate(old.key_id, 60, 7 * 86_400)[1].expires_at == pytest.approx(now + 7 * 86_400, abs=2)
+
+
+@pytest.mark.parametrize("where", ["{}", "show {}", "list --stage {}", "list --tenant {}", "list {}", "revoke abc {}"])
+def test_token_in_the_wrong_place_is_not_repeated(tmp_path: Path, where: str) -> None:
+    """What may be a secret is not printed, wherever it was pasted."""
+    text = f"evt_{'k' * 16}_{'s' * 49}"
+    said = run(where.format(text), tmp_path)
+    assert said.code == 2 and "s" * 20 not in said.out + said.err
+
+
+def test_local_tokens_need_no_profile(local_process: LocalProcess) -> None:
+    """A profile of AWS's, known or not, has nothing to do with them."""
+    assert run("list", local_process.data_dir, AWS_PROFILE="unknown").code == 0
+
+
 @pytest.mark.parametrize("state", ["revoked", "expired"])
 def test_token_that_is_not_in_force_is_not_rotated(table: tokens.TokenTable, state: str) -> None:
     """No life is given back by a rotation."""
@@ -200,7 +222,7 @@ TOKEN = "evt_4fJq0ZpXn2RkYw8T_" + "s" * 49
         (f"create --tenant a/b --name a --scope {READ}", "'a/b' is no tenant"),
         (f"create --tenant acme --name '' --scope {READ}", "'' is no name"),
         ("create --tenant acme --name a --scope events:admin", "invalid choice: 'events:admin'"),
-        (f"{GOOD} --expires soon", "'soon' is no time: a number and m, h or d"),
+        (f"{GOOD} --expires soon", "'soon' is no time: up to 5 digits and m, h or d"),
         (f"{GOOD} --expires 0d", "a token that has ended lets nobody in"),
         (f"{GOOD} --stage live", "invalid choice: 'live'"),
         ("rotate --overlap 1w 4fJq0ZpXn2RkYw8T", "'1w' is no time"),

@@ -66,6 +66,8 @@ def main() -> None:
         if command == "up":
             sys.exit(f"make deploy-local: {exc}\nIf an earlier run was cut off, `make destroy-local` clears all.")
         sys.exit(f"make destroy-local: {exc}")
+    except KeyboardInterrupt:
+        sys.exit("Cut off: `make destroy-local` clears what is left.")
 
 
 class CannotDeploy(Exception):
