@@ -91,18 +91,18 @@ class TokenTable:
         self.get(key_id)
         return self._update(key_id, "SET revoked_at = if_not_exists(revoked_at, :moment)", int(time.time()))
 
-    def rotate(self, key_id: str, overlap: int, lifetime: int | None = None) -> tuple[str, Token, Token]:
+    def rotate(self, key_id: str, overlap: int, lives: int | None = None) -> tuple[str, Token, Token]:
         """Make a token like another, which ends after `overlap` seconds; return the new one's text, it, and the other.
 
-        The new one has `lifetime` (seconds), or that of the other, which an earlier rotation has cut short. Raises
-        CannotDo for one that is not in force.
+        The new one lives for `lives` seconds, or for the other's lifetime, which an earlier rotation may have cut
+        short. Raises CannotDo for one that is not in force.
         """
         old, now = self.get(key_id), int(time.time())
         if not old.is_valid(now):
             raise CannotDo(f"the token {key_id} is {state(old, now)}: create another in its place.")
         expires_at = None if old.expires_at is None else now + old.expires_at - old.created_at
-        if lifetime is not None:
-            expires_at = now + lifetime
+        if lives is not None:
+            expires_at = now + lives
         text, new = self.create(old.tenant, old.name, old.scopes, expires_at)
         end = now + overlap if old.expires_at is None else min(old.expires_at, now + overlap)
         return text, new, self._update(key_id, "SET expires_at = :moment", end)

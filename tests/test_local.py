@@ -202,7 +202,7 @@ DYNAMODB = {"X-Amz-Target": "DynamoDB_20120810.ListTables", "Content-Type": "app
 def test_embedded_aws_is_dynamodb_alone_and_for_this_machine(
     local_process: LocalProcess, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
-    """It runs nobody's code, and a page in a browser cannot ask it: not by another name, nor with a header of its own."""
+    """It runs no code of others, and no page in a browser can ask it: neither by another name nor by its own header."""
     host = json.loads((local_process.data_dir / "aws.json").read_text())["endpoint"].removeprefix("http://")
     connection = http.client.HTTPConnection(host, timeout=10)
     signed = "AWS4-HMAC-SHA256 Credential=local/20260101/ap-southeast-1/dynamodb/aws4_request"
