@@ -76,3 +76,8 @@ def request(action: str, resource: str, context: dict[str, Any], caller: str = D
         region=REGION,
         service_context={key.lower(): value for key, value in context.items()},
     )
+
+
+def listed(value: str | list[str]) -> list[str]:
+    """Return what a policy says once or in a list."""
+    return [value] if isinstance(value, str) else value

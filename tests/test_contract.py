@@ -422,7 +422,7 @@ def test_event_is_read(api: Api) -> None:
 
 
 def max_age(answer: Answer) -> int:
-    """Return for how many seconds an event may be kept, by a cache of the caller's own for it alone, as it is."""
+    """Return for how many seconds an event may be kept, by a cache of the caller's own, for its token alone."""
     assert answer.headers["vary"] == "Authorization"
     private, seconds, immutable = answer.headers["cache-control"].split(", ")
     assert (private, immutable) == ("private", "immutable")

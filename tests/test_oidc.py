@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ministack.core.iam_evaluator import EvalContext, evaluate, evaluate_trust_policy, parse_policy_document
 from roots import ACCOUNT, BY_DYNAMODB, BY_LAMBDA, FUNCTION, KEY, LOG, NEEDS_TERRAFORM, REGION, STAGES
-from roots import Plans, copied, planned, request, run
+from roots import Plans, copied, listed, planned, request, run
 
 ISSUER = "token.actions.githubusercontent.com"
 
@@ -149,11 +149,6 @@ def allow_statements(document: dict[str, Any]) -> Iterator[tuple[set[str], set[s
     for statement in document["Statement"]:
         if statement["Effect"] == "Allow":
             yield set(listed(statement["Action"])), set(listed(statement["Resource"]))
-
-
-def listed(value: str | list[str]) -> list[str]:
-    """Return what a policy says once or in a list."""
-    return [value] if isinstance(value, str) else value
 
 
 @pytest.mark.parametrize(

@@ -124,10 +124,11 @@ def test_a_stage_keeps_its_state_apart_and_locked(stage: str) -> None:
 # The stage's own key.
 
 ROLE, STRANGER = f"arn:aws:sts::{ACCOUNT}:assumed-role/any/run", "arn:aws:sts::210987654321:assumed-role/any/run"
-OF_EVENTS = {"kms:EncryptionContext:aws:dynamodb:tableName": "event-api-dev-events"}
-OF_TOKENS = {"kms:EncryptionContext:aws:dynamodb:tableName": "event-api-dev-tokens"}
-OF_FUNCTION = {"kms:EncryptionContext:aws:lambda:FunctionArn": FUNCTION}
-OF_LOG = {"kms:EncryptionContext:aws:logs:arn": LOG}
+TABLE_OF, FUNCTION_OF, LOG_OF = (
+    f"kms:EncryptionContext:aws:{what}" for what in ("dynamodb:tableName", "lambda:FunctionArn", "logs:arn")
+)
+OF_EVENTS, OF_TOKENS = {TABLE_OF: "event-api-dev-events"}, {TABLE_OF: "event-api-dev-tokens"}
+OF_FUNCTION, OF_LOG = {FUNCTION_OF: FUNCTION}, {LOG_OF: LOG}
 BY_LOGS, BY_OTHER_LOGS = f"logs.{REGION}.amazonaws.com", "logs.us-east-1.amazonaws.com"
 HERE = {"kms:CallerAccount": ACCOUNT}
 
@@ -145,7 +146,7 @@ def key_allows(
     [
         (ROLE, "kms:Decrypt", HERE | BY_DYNAMODB | OF_EVENTS, None),
         (ROLE, "kms:GenerateDataKey", HERE | BY_DYNAMODB | OF_TOKENS, None),
-        (ROLE, "kms:Decrypt", HERE | BY_DYNAMODB | {next(iter(OF_EVENTS)): "event-api-dev-events-restored"}, None),
+        (ROLE, "kms:Decrypt", HERE | BY_DYNAMODB | {TABLE_OF: "event-api-dev-events-restored"}, None),
         (ROLE, "kms:DescribeKey", HERE | BY_DYNAMODB, None),
         (ROLE, "kms:CreateGrant", HERE | BY_DYNAMODB | {"kms:GrantIsForAWSResource": "true"}, None),
         (ROLE, "kms:CreateGrant", HERE | BY_LAMBDA | {"kms:GrantIsForAWSResource": "true"}, None),
@@ -170,9 +171,9 @@ def test_a_key_serves_its_stage(
         (ROLE, "kms:Decrypt", HERE, None),
         (ROLE, "kms:Decrypt", HERE | OF_EVENTS, None),
         (ROLE, "kms:Decrypt", HERE | BY_DYNAMODB, None),
-        (ROLE, "kms:Decrypt", HERE | BY_DYNAMODB | {**OF_EVENTS, next(iter(OF_EVENTS)): "payroll"}, None),
+        (ROLE, "kms:Decrypt", HERE | BY_DYNAMODB | {TABLE_OF: "payroll"}, None),
         (ROLE, "kms:Decrypt", HERE | OF_EVENTS | {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}, None),
-        (ROLE, "kms:Decrypt", HERE | {next(iter(OF_FUNCTION)): f"{FUNCTION}-other"}, None),
+        (ROLE, "kms:Decrypt", HERE | {FUNCTION_OF: f"{FUNCTION}-other"}, None),
         (ROLE, "kms:GenerateDataKey", HERE | OF_FUNCTION, None),
         (ROLE, "kms:CreateGrant", HERE | BY_DYNAMODB, None),
         (ROLE, "kms:CreateGrant", HERE | {"kms:GrantIsForAWSResource": "true"}, None),
@@ -181,7 +182,7 @@ def test_a_key_serves_its_stage(
         (STRANGER, "kms:Decrypt", {"kms:CallerAccount": "210987654321"} | BY_DYNAMODB | OF_EVENTS, None),
         (STRANGER, "kms:DescribeKey", {"kms:CallerAccount": "210987654321"} | BY_DYNAMODB, None),
         (STRANGER, "kms:PutKeyPolicy", {"kms:CallerAccount": "210987654321"}, None),
-        ("", "kms:Decrypt", {next(iter(OF_LOG)): f"{LOG}-other"}, BY_LOGS),
+        ("", "kms:Decrypt", {LOG_OF: f"{LOG}-other"}, BY_LOGS),
         ("", "kms:Decrypt", {}, BY_LOGS),
         ("", "kms:Decrypt", OF_LOG, BY_OTHER_LOGS),
         ("", "kms:CreateGrant", OF_LOG, BY_LOGS),

@@ -78,7 +78,8 @@ def number_of(text: str) -> int:
 def test_tokens_share_nothing(table: TokenTable) -> None:
     """Each key id and each secret is drawn anew, the secret of 256 bits, none of which stays as it is."""
     made = [a_token(table).split("_") for _ in range(60)]
-    assert len({key_id for _, key_id, _ in made}) == 60
+    assert len({key_id for _, key_id, _ in made}) == len({secret for _, _, secret in made}) == 60
+    assert {character for _, _, secret in made for character in secret} == set(ALPHABET)
     secrets = [number_of(secret[:43]) for _, _, secret in made]
     assert reduce(or_, secrets) == 2**256 - 1 and reduce(and_, secrets) == 0
 

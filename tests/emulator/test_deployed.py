@@ -22,6 +22,7 @@ from chalicelib.token import READ, WRITE
 from emulator.deploy import PROJECT, REGION, STAGE, Stack
 from leaks import CANARY, leaks
 from processes import eventually
+from roots import listed
 from targets import UrlApi, an_event, get, post
 from tokens import TokenTable
 
@@ -355,7 +356,7 @@ def traces(stack: Stack, url_api: UrlApi, function: str = FUNCTION) -> bool:
 
 def actions(statement: dict[str, Any]) -> list[str]:
     """Return a statement's actions."""
-    return [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+    return listed(statement["Action"])
 
 
 traces_callers = partial(traces, function=AUTHORIZER)
@@ -644,5 +645,5 @@ def test_destroy_leaves_nothing(stack: Stack) -> None:
 
 def processes_in(folder: Path) -> list[str]:
     """Return the command lines that name a folder: the emulated AWS and its functions."""
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in listed.splitlines() if str(folder) in line]
+    processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in processes.splitlines() if str(folder) in line]
