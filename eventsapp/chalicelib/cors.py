@@ -1,0 +1,46 @@
+"""Cross-origin requests: which web pages of other origins may call the API (Fetch standard, CORS protocol).
+
+The environment variable CORS_ORIGINS lists their origins, separated by spaces: `https://app.example.com`, or `*` for
+every page. Without it, responses have no CORS headers, and browsers keep other origins' pages away.
+"""
+
+import os
+
+METHODS = "GET, HEAD, POST"
+REQUEST_HEADERS = "Authorization, Content-Type, If-None-Match"  # that a page may send
+RESPONSE_HEADERS = "ETag, Location, Idempotent-Replayed, Retry-After, WWW-Authenticate"  # that a page may read
+MAX_AGE = 7200  # seconds that a browser caches a preflight; Chromium's own limit
+
+
+def allowed_origins() -> list[str]:
+    """Return the origins whose pages may call the API."""
+    return os.environ.get("CORS_ORIGINS", "").split()
+
+
+def response_headers(origin: str | None) -> dict[str, str]:
+    """Return the CORS headers of a response to a request with this Origin header."""
+    allowed = allowed_origins()
+    if not allowed:
+        return {}
+    if "*" in allowed:
+        return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": RESPONSE_HEADERS}
+    if origin not in allowed:
+        return {"Vary": "Origin"}
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Expose-Headers": RESPONSE_HEADERS,
+        "Vary": "Origin",
+    }
+
+
+def preflight_headers(origin: str | None) -> dict[str, str]:
+    """Return the headers of the 204 response to a preflight (OPTIONS with Access-Control-Request-Method)."""
+    headers = response_headers(origin)
+    if "Access-Control-Allow-Origin" not in headers:
+        return headers
+    return {
+        **headers,
+        "Access-Control-Allow-Methods": METHODS,
+        "Access-Control-Allow-Headers": REQUEST_HEADERS,
+        "Access-Control-Max-Age": str(MAX_AGE),
+    }
