@@ -2,7 +2,6 @@
 
 import functools
 import os
-import re
 import time
 from collections.abc import Callable
 from urllib.parse import unquote
@@ -12,72 +11,76 @@ from botocore.client import BaseClient
 from chalice import AuthResponse, AuthRoute, Chalice, Response
 from chalice.app import AuthRequest, Request
 
-from chalicelib import event, problem, token
-from chalicelib.dynamodb import Table, create_client
+from chalicelib import cors, event, headers, problem, token
+from chalicelib.dynamodb import AUTHORIZER_SECONDS, HANDLER_SECONDS, Table, create_client
 from chalicelib.store import EventStore, StoredEvent
-from chalicelib.token import TokenStore
 
-MAX_AGE = 31_536_000  # seconds; to a cache, a year is for ever
+MAX_AGE = 31_536_000  # seconds; a year means "for ever" to a cache
 
 app = Chalice(app_name="event-api", configure_logs=False)
-app.api.binary_types.clear()  # bodies are text; a type listed here would come and go as base64
+app.api.binary_types.clear()  # bodies are text; chalice would pass the types in this list as base64
 
 
-# What each scope opens, and what every known caller gets, which is 405. API Gateway keeps what it is told of a token
-# and holds every later request with it against that, so it has to be right for all of them; and since it finds a route
-# for more spellings of a path than one, a policy that tells paths apart could be gone around.
-ROUTES = {token.WRITE: AuthRoute("/*", ["POST"]), token.READ: AuthRoute("/*", ["GET", "HEAD"])}
-OTHERS = AuthRoute("/*", ["DELETE", "OPTIONS", "PATCH", "PUT"])
+# API Gateway caches the authorizer's policy and checks every later request with the same token against it. So the
+# policy must be right for all routes. It does not name paths, because API Gateway accepts several spellings of a path.
+SCOPE_ROUTES = {token.WRITE: AuthRoute("/*", ["POST"]), token.READ: AuthRoute("/*", ["GET", "HEAD"])}
+UNSUPPORTED_METHODS = AuthRoute("/*", ["DELETE", "OPTIONS", "PATCH", "PUT"])  # any valid token gets the 405
 
 
 @functools.cache
 def dynamodb() -> BaseClient:
-    """Return the client of both stores, made once."""
+    """Return the client of both tables. It is created once."""
     return create_client()
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-    # Lambda gives its init phase a full core, whatever the function's memory buys it later.
+    # Lambda's init phase has a full core, whatever the function's memory is.
     dynamodb()
 
 
 @app.authorizer(ttl_seconds=300)
 def authorizer(request: AuthRequest) -> AuthResponse:
-    """Tell API Gateway what a token opens, and whose events it is about. It asks once for each token and cache time.
+    """Tell API Gateway which methods a token may call, and tell the routes its tenant and scopes.
 
-    Raises Unauthorized, which the gateway answers with 401, and StoreUnavailable, which it answers with 503.
+    Raises Unauthorized (the gateway responds with 401) and StoreUnavailable (503).
     """
-    tokens = TokenStore(Table(dynamodb(), os.environ["TOKEN_TABLE_NAME"]))
-    known = tokens.authenticate(request.token)
-    routes = [route for scope, route in ROUTES.items() if scope in known.scopes]
-    return AuthResponse([*routes, OTHERS], known.key_id, {"tenant": known.tenant})
+    table = Table(dynamodb(), os.environ["TOKEN_TABLE_NAME"], AUTHORIZER_SECONDS)
+    caller = token.TokenAuthenticator(table).authenticate(request.token)
+    routes = [route for scope, route in SCOPE_ROUTES.items() if scope in caller.scopes]
+    context = {"tenant": caller.tenant, "scopes": " ".join(sorted(caller.scopes))}
+    return AuthResponse([*routes, UNSUPPORTED_METHODS], caller.key_id, context)
 
 
-def event_store(request: Request) -> EventStore:
-    """Return the store of the caller's tenant, whom the authorizer alone names. Raises Unauthorized without one."""
-    tenant = (request.context.get("authorizer") or {}).get("tenant")
-    if not tenant:
-        raise problem.Unauthorized
-    table = Table(dynamodb(), os.environ["TABLE_NAME"])
-    return EventStore(table, tenant, int(os.environ.get("RETENTION_DAYS", "0")))
-
-
-def answers_problems(view: Callable[..., Response]) -> Callable[..., Response]:
-    """Wrap a view so that a Problem it raises is its answer."""
+def responds_with_problems(view: Callable[..., Response]) -> Callable[..., Response]:
+    """Wrap a view: a Problem that it raises becomes the response."""
 
     @functools.wraps(view)
-    def answering(**arguments: str) -> Response:
+    def wrapper(**arguments: str) -> Response:
         try:
             return view(**arguments)
         except problem.Problem as exc:
             return problem_response(exc, app.current_request)
 
-    return answering
+    return wrapper
 
 
 @app.middleware("http")
-def chalice_errors_as_problems(request: Request, get_response: Callable[[Request], Response]) -> Response:
-    """Give the errors that chalice makes by itself the form of all others."""
+def add_cors_headers(request: Request | None, get_response: Callable[[Request], Response]) -> Response:
+    """Answer preflights and add CORS headers to every response, if the stage allows other origins."""
+    if request is None or not cors.allowed_origins():
+        return get_response(request)
+    origin = header(request, "origin") or None
+    if cors.is_preflight(request.method, origin, header(request, "access-control-request-method")):
+        return Response("", cors.preflight_headers(origin), 204)
+    response = get_response(request)
+    vary = [response.headers["Vary"]] if "Vary" in response.headers else []
+    response.headers.update(cors.response_headers(origin, *vary))
+    return response
+
+
+@app.middleware("http")
+def replace_chalice_errors(request: Request | None, get_response: Callable[[Request], Response]) -> Response:
+    """Turn the errors that chalice makes itself into problems."""
     response = get_response(request)
     if response.status_code < 400 or response.headers.get("Content-Type") == problem.MEDIA_TYPE:
         return response
@@ -87,82 +90,124 @@ def chalice_errors_as_problems(request: Request, get_response: Callable[[Request
 
 
 @app.route("/events", methods=["POST"], content_types=[], authorizer=authorizer)
-@answers_problems
+@responds_with_problems
 def post_event() -> Response:
-    """Store an event once, however often it is sent."""
+    """Store an event. Repeats of the same request store nothing."""
     request = app.current_request
+    store = event_store(request, token.WRITE)
+    content = event.parse(json_body(request))
+    require_no_if_match(request)
+    stored, created = store.write(content)
+    return created_response(stored, request) if created else repeat_response(stored, content, request)
+
+
+@app.route("/events/{event_id}", methods=["GET", "HEAD"], content_types=[], authorizer=authorizer)
+@responds_with_problems
+def get_event(event_id: str) -> Response:
+    """Return an event. API Gateway drops the body of a response to HEAD."""
+    request = app.current_request
+    store = event_store(request, token.READ)
+    event_id = unquote(event_id)
+    if not event.is_id(event_id):
+        raise problem.EventNotFound
+    return found_response(store.read(event_id), request)
+
+
+def event_store(request: Request, scope: str) -> EventStore:
+    """Return the events of the caller's tenant. Raises Unauthorized, Forbidden, BadRequest.
+
+    Tenant and scopes come from the authorizer only. API Gateway checks the policy for the method that the client sent.
+    With X-HTTP-Method-Override another method is executed, so the scope is checked here again.
+    """
+    caller = request.context.get("authorizer") or {}
+    if not caller.get("tenant"):
+        raise problem.Unauthorized
+    if scope not in caller.get("scopes", "").split():
+        raise problem.Forbidden
+    if len(headers.header_lines(request.to_original_event(), "authorization")) > 1:
+        raise problem.BadRequest("The request has several Authorization headers: send one.")
+    table = Table(dynamodb(), os.environ["TABLE_NAME"], HANDLER_SECONDS)
+    return EventStore(table, caller["tenant"], int(os.environ.get("RETENTION_DAYS", "0")))
+
+
+def header(request: Request, name: str) -> str:
+    """Return a request's header, empty without one. Several lines of it make one list."""
+    return headers.combined_header(request.to_original_event(), name)
+
+
+def json_body(request: Request) -> bytes:
+    """Return the body of a request. Raises UnsupportedMediaType, InvalidEvent."""
     require_json(request)
-    content = event.parse(body_of(request))
-    stored, written = event_store(request).write(content)
-    if written:
-        location = f"{request.context['path'].rstrip('/')}/{stored.event.id}"
-        return event_response(stored, 201, {"Location": location})
-    if request.headers.get("if-none-match", "").strip() == "*":
+    # API Gateway passes bodies as text. It replaces bytes that are not UTF-8 with U+FFFD, which changes the length.
+    length = str(len(request.raw_body))
+    if (header(request, "content-length") or length) != length:
+        raise problem.InvalidEvent([problem.Fault("", "is not UTF-8, or its length differs from its Content-Length")])
+    return request.raw_body
+
+
+def require_json(request: Request) -> None:
+    """Raise UnsupportedMediaType unless the headers declare the body as plain UTF-8 JSON."""
+    if len(headers.header_lines(request.to_original_event(), "content-type")) > 1:
+        raise problem.UnsupportedMediaType("The request has several Content-Type headers: send one.")
+    media_type, *parameters = [part.strip().lower() for part in header(request, "content-type").split(";")]
+    if media_type != "application/json":
+        raise problem.UnsupportedMediaType("Send the event with Content-Type: application/json.")
+    pairs = [parameter.partition("=") for parameter in parameters]
+    if any(name.strip() == "charset" and value.strip('" ') != "utf-8" for name, _, value in pairs):
+        raise problem.UnsupportedMediaType("JSON is UTF-8: send charset=utf-8, or no charset.")
+    codings = header(request, "content-encoding").lower().split(",")
+    if any(coding.strip() not in ("", "identity") for coding in codings):
+        raise problem.UnsupportedMediaType("Send the body without a Content-Encoding.")
+
+
+def require_no_if_match(request: Request) -> None:
+    """Raise PreconditionFailed if a POST has an If-Match: it asks to change a stored event."""
+    if header(request, "if-match"):
+        raise problem.PreconditionFailed("POST never changes a stored event: send it without If-Match.")
+
+
+def etag(stored: StoredEvent) -> str:
+    """Return the ETag of an event: the digest of its content, as a strong validator."""
+    return f'"{stored.digest}"'
+
+
+def created_response(stored: StoredEvent, request: Request) -> Response:
+    """Return the response to a POST that stored an event."""
+    location = f"{request.context['path'].rstrip('/')}/{stored.event.id}"
+    return event_response(stored, 201, {"Location": location})
+
+
+def repeat_response(stored: StoredEvent, content: event.Content, request: Request) -> Response:
+    """Return the response to a POST of an id that is stored. Raises EventExists, EventConflict."""
+    if headers.lists_etag(header(request, "if-none-match"), etag(stored)):
         raise problem.EventExists(etag(stored))
     if content.digest != stored.digest:
         raise problem.EventConflict(etag(stored))
     return event_response(stored, 200, {"Idempotent-Replayed": "true"})
 
 
-@app.route("/events/{event_id}", methods=["GET", "HEAD"], content_types=[], authorizer=authorizer)
-@answers_problems
-def get_event(event_id: str) -> Response:
-    """Return an event. The server drops the body of an answer to HEAD."""
-    request = app.current_request
-    event_id = unquote(event_id)
-    if not event.is_id(event_id):
-        raise problem.EventNotFound
-    stored = event_store(request).read(event_id)
+def found_response(stored: StoredEvent, request: Request) -> Response:
+    """Return the response to a GET. Raises PreconditionFailed."""
+    if_match = header(request, "if-match")
+    if if_match and not headers.lists_strong_etag(if_match, etag(stored)):
+        raise problem.PreconditionFailed("The event does not have an ETag of your If-Match.")
     age = MAX_AGE if stored.expires_at is None else min(MAX_AGE, stored.expires_at - int(time.time()))
-    # A cache of one program may serve callers of more than one tenant: what it keeps is for the same token alone.
+    # One private cache may serve callers of several tenants, so it may reuse a response for the same token only.
     caching = {"Cache-Control": f"private, max-age={age}, immutable", "Vary": "Authorization"}
-    if names_etag(request.headers.get("if-none-match", ""), etag(stored)):
+    if headers.lists_etag(header(request, "if-none-match"), etag(stored)):
         return Response("", {"ETag": etag(stored), **caching}, 304)
     return event_response(stored, 200, caching)
 
 
-def require_json(request: Request) -> None:
-    """Raise UnsupportedMediaType unless the body is declared as plain UTF-8 JSON."""
-    media_type, *parameters = [part.strip().lower() for part in request.headers.get("content-type", "").split(";")]
-    if media_type != "application/json":
-        raise problem.UnsupportedMediaType("Send the event with Content-Type: application/json.")
-    pairs = [parameter.partition("=") for parameter in parameters]
-    if any(name.strip() == "charset" and value.strip('" ') != "utf-8" for name, _, value in pairs):
-        raise problem.UnsupportedMediaType("JSON is UTF-8: send it so, with charset=utf-8 or none.")
-    if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
-        raise problem.UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
-
-
-def body_of(request: Request) -> bytes:
-    """Return the body that was sent. Raises InvalidEvent where it came as another.
-
-    A gateway that passes bodies as text puts U+FFFD in the place of bytes that are not UTF-8, which changes the length.
-    """
-    length = str(len(request.raw_body))
-    if request.headers.get("content-length", length) != length:
-        raise problem.InvalidEvent([problem.Fault("", "is not UTF-8, or not as long as its Content-Length says")])
-    return request.raw_body
-
-
-def etag(stored: StoredEvent) -> str:
-    """Return the strong validator of an event: the digest of its content."""
-    return f'"{stored.digest}"'
-
-
-def names_etag(if_none_match: str, current: str) -> bool:
-    """Tell whether an If-None-Match field names an ETag, by weak comparison (RFC 9110, 13.1.2)."""
-    return if_none_match.strip() == "*" or current in re.findall(r'"[^"]*"', if_none_match)
-
-
-def event_response(stored: StoredEvent, status: int, headers: dict[str, str]) -> Response:
-    """Answer with an event."""
+def event_response(stored: StoredEvent, status: int, fields: dict[str, str]) -> Response:
+    """Return a response with an event and more headers."""
     body = msgspec.json.encode(stored.event).decode()
-    return Response(body, {"Content-Type": "application/json", "ETag": etag(stored), **headers}, status)
+    return Response(body, {"Content-Type": "application/json", "ETag": etag(stored), **fields}, status)
 
 
-def problem_response(answer: problem.Problem, request: Request | None) -> Response:
-    """Answer with a problem; it names the request as the gateway's log does, or as the function's."""
+def problem_response(error: problem.Problem, request: Request | None) -> Response:
+    """Return the response of a problem. Its request id is the one in the gateway's log, or else the function's own."""
     request_id = None
     if request is not None:
         request_id = request.context.get("requestId") or request.lambda_context.aws_request_id
-    return Response(answer.body(request_id), answer.headers, answer.status)
+    return Response(error.body(request_id), error.headers, error.status)

@@ -435,7 +435,8 @@ class NoAuthorizer:
 
     def authorize(self, _path: str, request: dict[str, Any], context: Any) -> tuple[dict[str, Any], Any]:
         """Let every caller in, all as one tenant."""
-        request["requestContext"]["authorizer"] = {"tenant": TENANT, "principalId": "anybody"}
+        caller = {"tenant": TENANT, "scopes": "events:read events:write", "principalId": "anybody"}
+        request["requestContext"]["authorizer"] = caller
         return request, context
 
 

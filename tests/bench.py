@@ -57,7 +57,8 @@ def authorizer(event, context):
     arn = "/".join(event["methodArn"].split("/")[:2])
     methods = {"events:write": ["POST"], "events:read": ["GET", "HEAD"]}
     allowed = [f"{arn}/{method}/*" for scope in item["scopes"]["SS"] for method in methods[scope]]
-    return {"principalId": sent[1], "context": {"tenant": item["tenant"]["S"]}, "policyDocument": {
+    context = {"tenant": item["tenant"]["S"], "scopes": " ".join(sorted(item["scopes"]["SS"]))}
+    return {"principalId": sent[1], "context": context, "policyDocument": {
         "Version": "2012-10-17",
         "Statement": [{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": allowed}]}}
 
@@ -115,7 +116,8 @@ def warm(function, event, key, value):
     return spent / int(requests)
 print(json.dumps({"cold start CPU": cold, "warm POST CPU": warm(handler, post, "statusCode", 201),
                   "warm GET CPU": warm(handler, get, "statusCode", 200),
-                  "warm authorizer CPU": warm(authorizer, ask, "context", {"tenant": "acme"}),
+                  "warm authorizer CPU": warm(authorizer, ask, "context",
+                                              {"tenant": "acme", "scopes": "events:read events:write"}),
                   "peak memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 '''
 
@@ -188,7 +190,9 @@ def gateway_event(method: str, resource: str, parameters: dict[str, str] | None,
             "stage": "prod",
             "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
             "identity": {"sourceIp": "203.0.113.7"},
-            "authorizer": {"principalId": "4fJq0ZpXn2RkYw8T", "tenant": "acme"},
+            "authorizer": {
+                "principalId": "4fJq0ZpXn2RkYw8T", "tenant": "acme", "scopes": "events:read events:write"
+            },
         },
         "body": body,
         "isBase64Encoded": False,

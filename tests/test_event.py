@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.event import MAX_BODY_BYTES, MAX_DEPTH, Content, is_id, new_id, parse
-from chalicelib.problem import BodyTooLarge, InvalidEvent, Problem
+from chalicelib.problem import TITLES, BodyTooLarge, InvalidEvent, Problem
 
 # A JSON value as a tree in which a number is its text.
 Number = type("Number", (str,), {})
@@ -201,9 +201,9 @@ def test_new_ids_are_uuid7_and_sort_by_time() -> None:
 
 
 def test_every_problem_is_documented_by_its_class() -> None:
-    """Each problem has a status, a type and a title of its own, and its docstring says when it is raised."""
+    """Each problem has a type of its own, a status with a title, and a docstring that says when it is raised."""
     kinds = Problem.__subclasses__()
     assert len({kind.type for kind in kinds}) == len(kinds)
     for kind in kinds:
-        assert 400 <= kind.status < 600 and kind.title
+        assert kind.status in TITLES
         assert (kind.__doc__ or "").startswith("Raised when ")

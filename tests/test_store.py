@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from chalicelib.event import Content, parse
 from chalicelib.problem import EventNotFound, StoreUnavailable
-from chalicelib.dynamodb import Table, create_client
+from chalicelib.dynamodb import HANDLER_SECONDS, Table, create_client
 from chalicelib.store import SECONDS_A_DAY, EventStore
 
 
@@ -41,7 +41,7 @@ def content(payload: str = '{"n":1}', event_id: str = "a") -> Content:
 
 def test_written_event_is_read(client: BaseClient) -> None:
     """What write returns, read returns."""
-    store = EventStore(Table(client, "events"), "acme", 0)
+    store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0)
     stored, written = store.write(content())
     assert written
     assert store.read("a") == stored
@@ -50,7 +50,7 @@ def test_written_event_is_read(client: BaseClient) -> None:
 
 def test_write_costs_one_call(client: BaseClient, calls: list[Any]) -> None:
     """A write, a replay and a conflict are one conditional PutItem each, and no read."""
-    store = EventStore(Table(client, "events"), "acme", 0)
+    store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0)
     first, _ = store.write(content())
     again, written = store.write(content())
     other, other_written = store.write(content('{"n":2}'))
@@ -61,7 +61,7 @@ def test_write_costs_one_call(client: BaseClient, calls: list[Any]) -> None:
 
 def test_hit_costs_one_eventually_consistent_read(client: BaseClient, calls: list[Any]) -> None:
     """A hit is read once, the cheap way."""
-    store = EventStore(Table(client, "events"), "acme", 0)
+    store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0)
     store.write(content())
     calls.clear()
     store.read("a")
@@ -71,14 +71,14 @@ def test_hit_costs_one_eventually_consistent_read(client: BaseClient, calls: lis
 def test_miss_is_read_again_consistently(client: BaseClient, calls: list[Any]) -> None:
     """Only a miss is read again, consistently, so that a reader sees its own writes."""
     with pytest.raises(EventNotFound):
-        EventStore(Table(client, "events"), "acme", 0).read("a")
+        EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0).read("a")
     assert [(name, params["ConsistentRead"]) for name, params in calls] == [("GetItem", False), ("GetItem", True)]
 
 
 def test_item_has_attributes_of_their_own(client: BaseClient) -> None:
     """Type, times and digest are attributes; the payload is JSON text."""
     body = b'{"id":"a","type":"t","payload":{"n": 1.0},"occurred_at":"2026-01-31T09:30:00Z"}'
-    stored, _ = EventStore(Table(client, "events"), "acme", 0).write(parse(body))
+    stored, _ = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0).write(parse(body))
     item = client.get_item(TableName="events", Key={"pk": {"S": "acme/a"}})["Item"]
     assert re.fullmatch(r"[0-9a-f]{32}", item.pop("write_id")["S"])
     assert item == {
@@ -95,7 +95,7 @@ def test_item_has_attributes_of_their_own(client: BaseClient) -> None:
 
 def test_retention_sets_when_an_event_ends(client: BaseClient) -> None:
     """With a retention, an event carries the second at which it ends."""
-    stored, _ = EventStore(Table(client, "events"), "acme", 2).write(content())
+    stored, _ = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 2).write(content())
     assert stored.expires_at is not None
     assert abs(stored.expires_at - time.time() - 2 * SECONDS_A_DAY) < 5
 
@@ -112,7 +112,7 @@ def expire(client: BaseClient, event_id: str) -> None:
 
 def test_expired_event_is_gone_before_dynamodb_removes_it(client: BaseClient) -> None:
     """An event whose retention has ended is not there."""
-    store = EventStore(Table(client, "events"), "acme", 1)
+    store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 1)
     store.write(content())
     expire(client, "a")
     with pytest.raises(EventNotFound):
@@ -121,7 +121,7 @@ def test_expired_event_is_gone_before_dynamodb_removes_it(client: BaseClient) ->
 
 def test_id_of_an_expired_event_is_free(client: BaseClient) -> None:
     """An id can be used again once its event has ended."""
-    store = EventStore(Table(client, "events"), "acme", 1)
+    store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 1)
     store.write(content())
     expire(client, "a")
     stored, written = store.write(content('{"n":2}'))
@@ -131,7 +131,7 @@ def test_id_of_an_expired_event_is_free(client: BaseClient) -> None:
 
 def test_an_id_is_a_tenants_own(client: BaseClient) -> None:
     """Two tenants have each their event of one id, and neither sees the other's."""
-    acme, other = (EventStore(Table(client, "events"), tenant, 0) for tenant in ("acme", "other"))
+    acme, other = (EventStore(Table(client, "events", HANDLER_SECONDS), tenant, 0) for tenant in ("acme", "other"))
     assert acme.write(content())[1]
     with pytest.raises(EventNotFound):
         other.read("a")
@@ -142,8 +142,8 @@ def test_an_id_is_a_tenants_own(client: BaseClient) -> None:
 
 def test_anothers_event_costs_the_calls_of_an_unknown_one(client: BaseClient, calls: list[Any]) -> None:
     """No call more or less, and none of another kind, tells that somebody else has the id."""
-    EventStore(Table(client, "events"), "acme", 0).write(content())
-    store = EventStore(Table(client, "events"), "other", 0)
+    EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0).write(content())
+    store = EventStore(Table(client, "events", HANDLER_SECONDS), "other", 0)
     made = []
     for event_id in ("a", "unknown"):
         calls.clear()
@@ -155,7 +155,7 @@ def test_anothers_event_costs_the_calls_of_an_unknown_one(client: BaseClient, ca
 
 def test_what_a_retry_cannot_mend_is_given_up_at_once(client: BaseClient, calls: list[Any]) -> None:
     """A missing table is not asked for twice."""
-    store = EventStore(Table(client, "another-table"), "acme", 0)
+    store = EventStore(Table(client, "another-table", HANDLER_SECONDS), "acme", 0)
     for call in (lambda: store.write(content()), lambda: store.read("a")):
         calls.clear()
         with pytest.raises(StoreUnavailable):
@@ -168,4 +168,4 @@ def test_no_credentials_are_given_up_at_once(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(StoreUnavailable):
-        EventStore(Table(create_client(), "events"), "acme", 0).read("a")
+        EventStore(Table(create_client(), "events", HANDLER_SECONDS), "acme", 0).read("a")

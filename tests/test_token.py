@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from botocore.client import BaseClient
-from chalicelib.dynamodb import Table
+from chalicelib.dynamodb import AUTHORIZER_SECONDS, Table
 from chalicelib.problem import Unauthorized
-from chalicelib.token import ALPHABET, BEARER, WRITE, TokenStore, base62, checksum, parse
+from chalicelib.token import ALPHABET, BEARER, WRITE, TokenAuthenticator, base62, checksum, parse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from in_process import tables_in_moto
@@ -48,9 +48,9 @@ def _table(client: BaseClient) -> TokenTable:
 
 
 @pytest.fixture(name="store")
-def _store(client: BaseClient) -> TokenStore:
+def _store(client: BaseClient) -> TokenAuthenticator:
     """The token table, as the authorizer sees it."""
-    return TokenStore(Table(client, "tokens"))
+    return TokenAuthenticator(Table(client, "tokens", AUTHORIZER_SECONDS))
 
 
 def a_token(table: TokenTable, expires_at: int | None = None) -> str:
@@ -94,7 +94,7 @@ def test_secret_holds_256_bits(number: int) -> None:
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 69), character=st.sampled_from(ALPHABET + "_-. "))
 def test_token_with_a_typo_is_refused_unread(
-    table: TokenTable, store: TokenStore, calls: list[Any], place: int, character: str
+    table: TokenTable, store: TokenAuthenticator, calls: list[Any], place: int, character: str
 ) -> None:
     """A token with one character changed is refused, and DynamoDB is not asked."""
     text = a_token(table)
@@ -108,7 +108,7 @@ def test_token_with_a_typo_is_refused_unread(
 
 @settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(field=st.one_of(st.text(), st.from_regex(BEARER), st.from_regex(r"(?i)(bearer|basic)? *evt_.{0,80}")))
-def test_other_fields_are_refused_unread(store: TokenStore, calls: list[Any], field: str) -> None:
+def test_other_fields_are_refused_unread(store: TokenAuthenticator, calls: list[Any], field: str) -> None:
     """Whatever a field holds that no token can be, it is refused in one way, and DynamoDB is not asked."""
     with pytest.raises(Unauthorized):
         store.authenticate(field)
@@ -116,19 +116,19 @@ def test_other_fields_are_refused_unread(store: TokenStore, calls: list[Any], fi
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer    "])
-def test_scheme_has_no_case(table: TokenTable, store: TokenStore, scheme: str) -> None:
+def test_scheme_has_no_case(table: TokenTable, store: TokenAuthenticator, scheme: str) -> None:
     """The scheme is Bearer, however it is written."""
     assert store.authenticate(scheme + a_token(table)).tenant == "acme"
 
 
 @pytest.mark.parametrize("ending", ["\n", " ", "\r\n", ",", "\u0660"])
-def test_nothing_follows_a_token(table: TokenTable, store: TokenStore, ending: str) -> None:
+def test_nothing_follows_a_token(table: TokenTable, store: TokenAuthenticator, ending: str) -> None:
     """What follows the token makes it another field."""
     with pytest.raises(Unauthorized):
         store.authenticate(f"Bearer {a_token(table)}{ending}")
 
 
-def test_known_token_costs_one_consistent_read(table: TokenTable, store: TokenStore, calls: list[Any]) -> None:
+def test_known_token_costs_one_consistent_read(table: TokenTable, store: TokenAuthenticator, calls: list[Any]) -> None:
     """A caller is known by one read, which sees a token that was made, or revoked, a moment before."""
     text = a_token(table)
     calls.clear()
@@ -150,7 +150,7 @@ def test_table_holds_the_digest_of_the_secret_alone(table: TokenTable, client: B
 
 
 @pytest.mark.parametrize("how", ["other secret", "unknown", "expired", "revoked"])
-def test_token_that_is_not_in_force_is_refused_alike(table: TokenTable, store: TokenStore, how: str) -> None:
+def test_token_that_is_not_in_force_is_refused_alike(table: TokenTable, store: TokenAuthenticator, how: str) -> None:
     """Nothing tells a wrong secret from an unknown, an expired or a revoked token."""
     text = a_token(table, expires_at=int(time.time()) if how == "expired" else None)
     _, key_id, secret = text.split("_")
@@ -166,6 +166,6 @@ def test_token_that_is_not_in_force_is_refused_alike(table: TokenTable, store: T
     assert refused.value.body(None) == Unauthorized().body(None)
 
 
-def test_token_is_in_force_until_it_ends(table: TokenTable, store: TokenStore) -> None:
+def test_token_is_in_force_until_it_ends(table: TokenTable, store: TokenAuthenticator) -> None:
     """A token that ends later lets in now."""
     assert store.authenticate(f"Bearer {a_token(table, expires_at=int(time.time()) + 60)}").tenant == "acme"

@@ -1,4 +1,4 @@
-"""What an event is: its fields, its limits, JSON that loses nothing, and the digest of its content. Pure."""
+"""What an event is: fields, limits, lossless JSON, and the digest of its content. Pure: no AWS, no HTTP."""
 
 import hashlib
 import itertools
@@ -17,12 +17,12 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from chalicelib.problem import BodyTooLarge, Fault, InvalidEvent
 
 MAX_BODY_BYTES = 262_144
-MAX_DEPTH = 64  # objects and arrays in one another, the payload itself counted
-MAX_POINTER = 256  # characters of a JSON pointer in an answer
+MAX_DEPTH = 64  # nested objects and arrays; the payload itself is level 1
+MAX_POINTER = 256  # characters of a JSON pointer in a response
 
 _TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
 
-# `$(?!\n)`: Python's `$` also matches before a last newline, JSON Schema's does not.
+# `$(?!\n)`: Python's `$` also matches before a final newline; the `$` of JSON Schema does not.
 Id = Annotated[
     str,
     Meta(
@@ -51,7 +51,7 @@ Timestamp = Annotated[
 
 
 class PostedEvent(Struct, forbid_unknown_fields=True):
-    """An event as a caller may send it: the one declaration of the fields."""
+    """An event as a caller sends it. The only declaration of the fields."""
 
     type: Type
     payload: Payload
@@ -60,7 +60,7 @@ class PostedEvent(Struct, forbid_unknown_fields=True):
 
 
 class Event(Struct, frozen=True):
-    """An event as it is answered; `payload` is JSON text."""
+    """An event as the API returns it. `payload` is JSON text."""
 
     id: str
     type: str
@@ -70,7 +70,7 @@ class Event(Struct, frozen=True):
 
 
 class Content(Struct, frozen=True):
-    """What a caller said, checked: `payload` is JSON text, `digest` the SHA-256 (hex) that decides on sameness."""
+    """A valid event from a caller. `payload` is JSON text. Equal `digest`s (SHA-256, hex) mean equal content."""
 
     id: str
     type: str
@@ -79,35 +79,35 @@ class Content(Struct, frozen=True):
     digest: str
 
 
-class _Unkept:
-    """Stands in a parsed body for what JSON cannot promise to carry."""
+class _InvalidValue:
+    """Replaces, in a parsed body, a value that JSON parsers do not agree on. The API refuses it."""
 
     def __init__(self, detail: str, key: str | None = None) -> None:
         self.detail = detail
         self.key = key
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Unkept:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _InvalidValue:
     members = dict(pairs)
     if len(members) == len(pairs):
         return members
-    twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-    return _Unkept("stands more than once in its object: keep one", twice)
+    duplicate = Counter(key for key, _ in pairs).most_common(1)[0][0]
+    return _InvalidValue("occurs more than once in its object: send it once", duplicate)
 
 
-def _constant(name: str) -> _Unkept:
-    return _Unkept(f"{name} is not JSON: send a number, a string or null")
+def _constant(name: str) -> _InvalidValue:
+    return _InvalidValue(f"{name} is not JSON: send a number, a string or null")
 
 
-# Numbers stay the text they came as (Raw), so that none loses a digit.
+# A number stays the text that the caller sent (Raw), so it keeps every digit.
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=Raw, parse_int=Raw)
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 def parse(body: bytes) -> Content:
-    """Read an event from a request's body; one without an id gets a UUIDv7.
+    """Return the event in a request's body. An event without an id gets a UUIDv7.
 
-    Raises BodyTooLarge, or InvalidEvent with the faults found.
+    Raises BodyTooLarge, or InvalidEvent with every fault.
     """
     if len(body) > MAX_BODY_BYTES:
         raise BodyTooLarge(MAX_BODY_BYTES)
@@ -117,25 +117,25 @@ def parse(body: bytes) -> Content:
         payload = _ENCODER.encode(posted.payload)
     except (msgspec.ValidationError, TypeError, UnicodeEncodeError, RecursionError) as exc:
         raise InvalidEvent(_faults(document)) from exc
-    if not _is_shallow(text) or (posted.occurred_at is not UNSET and not _is_moment(posted.occurred_at)):
+    if not _is_shallow(text) or (posted.occurred_at is not UNSET and not _is_real_time(posted.occurred_at)):
         faults = _faults(document)
         if faults:
             raise InvalidEvent(faults)
-    said = {"id": new_id() if posted.id is UNSET else posted.id, "type": posted.type, "payload": Raw(payload)}
+    fields = {"id": new_id() if posted.id is UNSET else posted.id, "type": posted.type, "payload": Raw(payload)}
     if posted.occurred_at is not UNSET:
-        said["occurred_at"] = posted.occurred_at
-    # Changing this form changes the digest of every event stored before.
-    digest = hashlib.sha256(_ENCODER.encode(said)).hexdigest()
-    return Content(**{"occurred_at": UNSET, **said, "digest": digest})
+        fields["occurred_at"] = posted.occurred_at
+    # A change of this form changes the digests of all stored events.
+    digest = hashlib.sha256(_ENCODER.encode(fields)).hexdigest()
+    return Content(**{"occurred_at": UNSET, **fields, "digest": digest})
 
 
 def is_id(text: str) -> bool:
     """Tell whether an event can have this id."""
-    return _fits(text, Id)
+    return _matches(text, Id)
 
 
 def new_id() -> str:
-    """Return a UUIDv7 (RFC 9562, method 3: the 12 bits after the milliseconds are a fraction of one)."""
+    """Return a UUIDv7 (RFC 9562, method 3: the 12 bits after the milliseconds are a fraction of a millisecond)."""
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     fraction = (rest << 12) // 1_000_000
     return str(uuid.UUID(int=milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | secrets.randbits(62)))
@@ -147,7 +147,7 @@ def _decode(body: bytes) -> tuple[str, Any]:
     except UnicodeDecodeError as exc:
         raise InvalidEvent([Fault("", f"is not UTF-8 at byte {exc.start}")]) from exc
     if text.startswith("\ufeff"):
-        raise InvalidEvent([Fault("", "starts with a byte order mark, which is not JSON: leave it out")])
+        raise InvalidEvent([Fault("", "starts with a byte order mark, which JSON does not allow: remove it")])
     try:
         return text, _DECODER.decode(text)
     except json.JSONDecodeError as exc:
@@ -157,27 +157,27 @@ def _decode(body: bytes) -> tuple[str, Any]:
 
 
 def _is_shallow(text: str) -> bool:
-    """Tell whether a text has too few brackets to be nested too deep."""
+    """Tell whether a text has too few brackets to be nested too deeply."""
     return text.count("{") + text.count("[") <= MAX_DEPTH
 
 
-def _is_moment(text: str) -> bool:
-    """Tell whether an RFC 3339 form names a moment: no 30 February, and second 60 only where UTC can have it."""
+def _is_real_time(text: str) -> bool:
+    """Tell whether an RFC 3339 text is a real time: no 30 February, and second 60 only for a leap second in UTC."""
     day_and_minute, second, rest = text[:17].upper(), text[17:19], text[19:].upper()
     try:
-        moment = datetime.fromisoformat(day_and_minute + ("59" if second == "60" else second) + rest)
-        return second != "60" or (moment.astimezone(UTC) + timedelta(seconds=1)).strftime("%d%H%M%S") == "01000000"
+        parsed = datetime.fromisoformat(day_and_minute + ("59" if second == "60" else second) + rest)
+        return second != "60" or (parsed.astimezone(UTC) + timedelta(seconds=1)).strftime("%d%H%M%S") == "01000000"
     except (ValueError, OverflowError):
         return False
 
 
 def _faults(document: Any) -> list[Fault]:
-    """Return the faults of a parsed body, at most one more than an answer shows."""
+    """Return the faults of a parsed body: at most one more than a response shows."""
     return list(itertools.islice(_each_fault(document), InvalidEvent.MOST_FAULTS + 1))
 
 
 def _each_fault(document: Any) -> Iterator[Fault]:
-    if isinstance(document, _Unkept):
+    if isinstance(document, _InvalidValue):
         yield from _faults_within(document, ())
         return
     if not isinstance(document, dict):
@@ -193,23 +193,23 @@ def _each_fault(document: Any) -> Iterator[Fault]:
                 yield Fault(pointer, f"is missing; it must be {rule}")
             continue
         value = document[field.name]
-        if field.name == "payload" and isinstance(value, (dict, _Unkept)):
+        if field.name == "payload" and isinstance(value, (dict, _InvalidValue)):
             yield from _faults_within(value, ("payload",))
-        elif not _fits(value, field.type) or (field.name == "occurred_at" and not _is_moment(value)):
+        elif not _matches(value, field.type) or (field.name == "occurred_at" and not _is_real_time(value)):
             yield Fault(pointer, f"must be {rule}")
 
 
-def _fits(value: Any, declared: Any) -> bool:
+def _matches(value: Any, field_type: Any) -> bool:
     try:
-        msgspec.convert(value, declared)
+        msgspec.convert(value, field_type)
     except msgspec.ValidationError:
         return False
     return True
 
 
 def _faults_within(value: Any, path: tuple[str, ...]) -> Iterator[Fault]:
-    """Find what JSON cannot carry in the value at a path of keys, which is as deep as the path is long."""
-    if isinstance(value, _Unkept):
+    """Yield the faults inside the value at a path of keys. Its nesting level is the length of the path."""
+    if isinstance(value, _InvalidValue):
         yield Fault(_pointer(path if value.key is None else (*path, value.key)), value.detail)
     elif isinstance(value, str):
         if not _is_unicode(value):
@@ -234,7 +234,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _pointer(path: tuple[str, ...]) -> str:
-    """Return the JSON pointer to a path, or to as much of it as is of use in an answer."""
+    """Return the JSON pointer to a path. A long pointer is cut at MAX_POINTER characters."""
     pointer = ""
     for key in path:
         part = key.encode(errors="backslashreplace").decode().replace("~", "~0").replace("/", "~1")

@@ -1,23 +1,44 @@
-"""Errors as problem details (RFC 9457): what every module may raise, and the one form they are answered in."""
+"""Errors as problem details (RFC 9457). Every module may raise them, and every error response has this one form."""
 
 from typing import Any, ClassVar, NamedTuple
 
 MEDIA_TYPE = "application/problem+json"
+RETRY_LATER = {"Retry-After": "5"}  # seconds, after a failure that may be gone by then
+SEND_AGAIN = (
+    "An event that you posted may or may not be stored. "
+    "Send the same request again, with the same id: it is stored once."
+)
+
+# The titles are HTTP's own (RFC 9110). Before Python 3.13, http.HTTPStatus has an older one for 413.
+TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    409: "Conflict",
+    412: "Precondition Failed",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
 
 
 class Fault(NamedTuple):
-    """One thing wrong with a request: where (a JSON pointer, RFC 6901) and what would be right."""
+    """One fault of a request: its place (a JSON pointer, RFC 6901) and what to send instead."""
 
     pointer: str
     detail: str
 
 
 class Problem(Exception):
-    """Raised when a request gets no event; each subclass is one documented problem type."""
+    """Base class of every error response. Each subclass is one documented problem type."""
 
     status: ClassVar[int]
     type: ClassVar[str]
-    title: ClassVar[str]
 
     def __init__(self, detail: str, headers: dict[str, str] | None = None, **members: Any) -> None:
         super().__init__(detail)
@@ -26,10 +47,10 @@ class Problem(Exception):
         self.members = members
 
     def body(self, request_id: str | None) -> dict[str, Any]:
-        """Return the problem as a JSON object; `request_id` is what to name when asking for help."""
+        """Return the problem as a JSON object. Callers quote the `request_id` when they ask for help."""
         return {
             "type": f"urn:event-api:problem:{self.type}",
-            "title": self.title,
+            "title": TITLES[self.status],
             "status": self.status,
             "detail": self.detail,
             **self.members,
@@ -40,176 +61,191 @@ class Problem(Exception):
 class InvalidEvent(Problem):
     """Raised when a body is not JSON or a field breaks its rule."""
 
-    status, type, title = 400, "invalid-event", "The event is not valid"
+    status, type = 400, "invalid-event"
     MOST_FAULTS = 100
 
     def __init__(self, faults: list[Fault]) -> None:
-        named = "each fault" if len(faults) <= self.MOST_FAULTS else f"the first {self.MOST_FAULTS} faults"
-        shown = [fault._asdict() for fault in faults[: self.MOST_FAULTS]]
-        super().__init__(f"`errors` names {named}.", errors=shown)
+        number = "each fault" if len(faults) <= self.MOST_FAULTS else f"the first {self.MOST_FAULTS} faults"
+        errors = [fault._asdict() for fault in faults[: self.MOST_FAULTS]]
+        super().__init__(f"`errors` lists {number}.", errors=errors)
 
 
 class BadRequest(Problem):
-    """Raised when the gateway cannot take a request, whatever its body; only the gateway answers it."""
+    """Raised when a request cannot be read, whatever its body."""
 
-    status, type, title = 400, "bad-request", "The request is not valid"
+    status, type = 400, "bad-request"
 
-    def __init__(self) -> None:
-        super().__init__("The request is not one that this API takes: see its documentation.")
+    def __init__(self, detail: str = "The API cannot read this request: see its documentation.") -> None:
+        super().__init__(detail)
 
 
 class Unauthorized(Problem):
-    """Raised when a request has no token, or none that is known, whole and in force. Which of them is not told."""
+    """Raised when a request has no valid token. The response does not say why the token is not valid."""
 
-    status, type, title = 401, "unauthorized", "The caller is not known"
+    status, type = 401, "unauthorized"
 
     def __init__(self) -> None:
-        super().__init__(
-            "Send a token that is in force, as Authorization: Bearer evt_...", {"WWW-Authenticate": "Bearer"}
-        )
+        super().__init__("Send a valid token, as in Authorization: Bearer evt_...", {"WWW-Authenticate": "Bearer"})
 
     def __str__(self) -> str:
-        return "Unauthorized"  # by which API Gateway knows it from a failure of the authorizer
+        return "Unauthorized"  # API Gateway responds with 401 to this text only
 
 
 class Forbidden(Problem):
-    """Raised when the caller's token does not have the scope that a request takes."""
+    """Raised when the caller's token does not have the scope that the request needs."""
 
-    status, type, title = 403, "forbidden", "The token does not allow this"
+    status, type = 403, "forbidden"
 
     def __init__(self) -> None:
         super().__init__(
-            "To post takes a token with the scope events:write, to read one with events:read.",
+            "POST needs a token with the scope events:write; GET and HEAD need events:read.",
             {"WWW-Authenticate": 'Bearer error="insufficient_scope"'},
         )
 
 
 class RequestBlocked(Problem):
-    """Raised when a rule of the firewall refuses a request; only the gateway answers it."""
+    """Raised when the firewall blocks a request. Only the gateway sends this response."""
 
-    status, type, title = 403, "request-blocked", "The request is refused"
+    status, type = 403, "request-blocked"
 
     def __init__(self) -> None:
-        super().__init__("By a rule of the firewall: it looks like an attack, or too many come from its address.")
+        super().__init__(
+            "The firewall blocked this request: it looks like an attack, or its address sent too many requests."
+        )
 
 
 class PathNotFound(Problem):
     """Raised when no route has the path."""
 
-    status, type, title = 404, "path-not-found", "There is nothing at this path"
+    status, type = 404, "path-not-found"
 
     def __init__(self) -> None:
         super().__init__("The paths are /events and /events/{id}.")
 
 
 class EventNotFound(Problem):
-    """Raised when the caller has no event of this id."""
+    """Raised when the caller's tenant has no event with this id."""
 
-    status, type, title = 404, "event-not-found", "There is no such event"
+    status, type = 404, "event-not-found"
 
     def __init__(self) -> None:
         super().__init__("No event with this id is stored, or its retention has ended.")
 
 
 class MethodNotAllowed(Problem):
-    """Raised when the path exists and the method does not."""
+    """Raised when a path does not support the method."""
 
-    status, type, title = 405, "method-not-allowed", "The method is not allowed here"
+    status, type = 405, "method-not-allowed"
 
     def __init__(self, allow: str) -> None:
-        super().__init__(f"This path takes {allow}.", {"Allow": allow})
+        super().__init__(f"This path supports {allow}.", {"Allow": allow})
 
 
 class EventConflict(Problem):
-    """Raised when the id is taken by an event with other content."""
+    """Raised when an event with this id and different content is stored."""
 
-    status, type, title = 409, "event-conflict", "The id is taken by another event"
+    status, type = 409, "event-conflict"
 
     def __init__(self, etag: str) -> None:
         super().__init__(
-            "An event with this id and other content is stored, and events never change: "
-            "send a new event under a new id.",
+            "An event with this id and different content is stored, and events never change: "
+            "send a new event with a new id.",
             {"ETag": etag},
         )
 
 
 class EventExists(Problem):
-    """Raised when the id is taken and the caller asked for a new one (If-None-Match: *)."""
+    """Raised when an event with this id is stored and the caller's If-None-Match excludes it."""
 
-    status, type, title = 412, "event-exists", "The id is taken"
+    status, type = 412, "event-exists"
 
     def __init__(self, etag: str) -> None:
-        super().__init__("An event with this id is stored, and If-None-Match: * asked that none be.", {"ETag": etag})
+        super().__init__("An event with this id is stored, and your If-None-Match excludes it.", {"ETag": etag})
+
+
+class PreconditionFailed(Problem):
+    """Raised when an If-Match does not hold."""
+
+    status, type = 412, "precondition-failed"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
 
 
 class BodyTooLarge(Problem):
-    """Raised when a body is over the limit, in bytes."""
+    """Raised when a body is larger than the limit (bytes)."""
 
-    status, type, title = 413, "body-too-large", "The body is too large"
+    status, type = 413, "body-too-large"
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"The limit is {limit} bytes: store what is large elsewhere and post its address.", limit=limit
+            f"The limit is {limit} bytes: store large data elsewhere and post its address.", limit=limit
         )
 
 
 class UnsupportedMediaType(Problem):
     """Raised when a body is not declared as plain UTF-8 JSON."""
 
-    status, type, title = 415, "unsupported-media-type", "The body is not declared as JSON"
+    status, type = 415, "unsupported-media-type"
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, {"Accept-Post": "application/json", "Accept-Encoding": "identity"})
 
 
 class TooManyRequests(Problem):
-    """Raised when a rate or a quota is used up; only the gateway answers it."""
+    """Raised when a throttle or a quota is used up. Only the gateway sends this response."""
 
-    status, type, title = 429, "too-many-requests", "Too many requests"
+    status, type = 429, "too-many-requests"
 
     def __init__(self, retry_after: int) -> None:
-        """`retry_after` in seconds."""
-        super().__init__("Send fewer; this one may be sent again later.", {"Retry-After": str(retry_after)})
+        """`retry_after` is in seconds."""
+        super().__init__(
+            "Send the same request again after Retry-After seconds, and send fewer.", {"Retry-After": str(retry_after)}
+        )
 
 
 class InternalError(Problem):
-    """Raised when the service itself is at fault; says nothing of the inside."""
+    """Raised when the function has a fault. The response tells nothing about it."""
 
-    status, type, title = 500, "internal-error", "The service failed"
+    status, type = 500, "internal-error"
 
     def __init__(self) -> None:
-        super().__init__("The fault is ours and is in our logs. The same request may be sent again.")
+        super().__init__("The service failed, and its log says why. You may send the same request again.")
 
 
 class StoreUnavailable(Problem):
-    """Raised when the store throttles, fails or does not answer in time."""
+    """Raised when the store throttles, fails, or does not respond in time."""
 
-    status, type, title = 503, "store-unavailable", "The store does not answer"
-    RETRY_AFTER = 5  # seconds
+    status, type = 503, "store-unavailable"
 
     def __init__(self) -> None:
-        super().__init__(
-            "Send the same request again. What was posted may or may not be stored; under its id it is stored once.",
-            {"Retry-After": str(self.RETRY_AFTER)},
-        )
+        super().__init__(SEND_AGAIN, RETRY_LATER)
 
 
 class AuthorizerUnavailable(Problem):
-    """Raised when it cannot be found out who calls."""
+    """Raised when the authorizer cannot check the token."""
 
-    status, type, title = 503, "authorizer-unavailable", "The caller cannot be checked"
-    RETRY_AFTER = 5  # seconds
+    status, type = 503, "authorizer-unavailable"
 
     def __init__(self) -> None:
         super().__init__(
-            "Nothing was stored: send the same request again.", {"Retry-After": str(self.RETRY_AFTER)}
+            "Your token could not be checked, and nothing was stored: send the same request again.", RETRY_LATER
         )
 
 
-class ServiceTimeout(Problem):
-    """Raised when the function does not answer in time; only the gateway answers it."""
+class ServiceUnavailable(Problem):
+    """Raised when the gateway gets no response from the function. Only the gateway sends this response."""
 
-    status, type, title = 504, "service-timeout", "The service does not answer"
+    status, type = 503, "service-unavailable"
 
     def __init__(self) -> None:
-        super().__init__("The event may or may not be stored: send the same request again, with the same id.")
+        super().__init__(SEND_AGAIN, RETRY_LATER)
+
+
+class ServiceTimeout(Problem):
+    """Raised when the function does not respond in time. Only the gateway sends this response."""
+
+    status, type = 504, "service-timeout"
+
+    def __init__(self) -> None:
+        super().__init__(SEND_AGAIN, RETRY_LATER)

@@ -1,4 +1,4 @@
-"""Stores events: each is written once and read for ever, or until its retention ends. Knows no HTTP."""
+"""Stores events. An event is written once and read for ever, or until its retention ends. Knows no HTTP."""
 
 import time
 import uuid
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from msgspec import UNSET, Raw, Struct
 
-from chalicelib.dynamodb import Item, Table, deadline
+from chalicelib.dynamodb import Item, Table
 from chalicelib.event import Content, Event
 from chalicelib.problem import EventNotFound
 
@@ -14,7 +14,7 @@ SECONDS_A_DAY = 86_400
 
 
 class StoredEvent(Struct, frozen=True):
-    """An event in the store: what is answered, the digest of its content, and when it ends (epoch seconds)."""
+    """A stored event, the digest of its content, and when its retention ends (epoch seconds; None is never)."""
 
     event: Event
     digest: str
@@ -22,16 +22,16 @@ class StoredEvent(Struct, frozen=True):
 
 
 class EventStore:
-    """The events of one tenant, in a table of all tenants' events whose key `pk` is `<tenant>/<id>`."""
+    """The events of one tenant. The table holds the events of all tenants; its key `pk` is `<tenant>/<id>`."""
 
     def __init__(self, table: Table, tenant: str, retention_days: int) -> None:
-        """`retention_days` 0 keeps events for ever."""
+        """With `retention_days` 0, events are kept for ever."""
         self._table = table
         self._tenant = tenant
         self._retention_days = retention_days
 
     def write(self, content: Content) -> tuple[StoredEvent, bool]:
-        """Store an event unless its id is taken; return what is stored under the id, and whether this call wrote it.
+        """Store an event unless its id is taken. Return the event that is stored, and whether this call wrote it.
 
         One conditional PutItem, no read. Raises StoreUnavailable.
         """
@@ -44,43 +44,44 @@ class EventStore:
             "created_at": {"S": _timestamp(now)},
             "payload": {"S": bytes(content.payload).decode()},
             "digest": {"S": content.digest},
-            # Tells a retry, whose first attempt was written but not answered, from a second call.
+            # A retry can meet the item that its own first attempt wrote. This id tells it from another call's item.
             "write_id": {"S": uuid.uuid4().hex},
         }
         if content.occurred_at is not UNSET:
             item["occurred_at"] = {"S": content.occurred_at}
         if self._retention_days:
             item["expires_at"] = {"N": str(int(now) + self._retention_days * SECONDS_A_DAY)}
-        held = self._table.put_unless(
+        existing = self._table.put_if(
             item,
             # DynamoDB removes an expired item up to days late.
             ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
             ExpressionAttributeValues={":now": {"N": str(int(now))}},
         )
-        if held is None:
-            return _stored(item), True
-        return _stored(held), held["write_id"] == item["write_id"]
+        if existing is None:
+            return _stored_event(item), True
+        return _stored_event(existing), existing["write_id"] == item["write_id"]
 
     def read(self, event_id: str) -> StoredEvent:
         """Return the event of an id. Raises EventNotFound, StoreUnavailable.
 
-        Events never change, so an eventually consistent hit is right, and costs half; only a miss is read again.
+        An eventually consistent read costs half, and a hit is right because events never change. A miss is read again
+        with a consistent read.
         """
-        end = deadline()
+        deadline = self._table.deadline()
         for consistent in (False, True):
-            item = self._table.get(self._key(event_id), end, consistent)
+            item = self._table.get(self._key(event_id), deadline, consistent)
             if item is not None:
-                stored = _stored(item)
+                stored = _stored_event(item)
                 if stored.expires_at is None or stored.expires_at > time.time():
                     return stored
         raise EventNotFound
 
     def _key(self, event_id: str) -> Item:
-        """Return the key of an id, which no other tenant's can be: a tenant has no slash, and neither has an id."""
+        """Return the key of an id. No other tenant has this key, because neither tenants nor ids contain a slash."""
         return {"pk": {"S": f"{self._tenant}/{event_id}"}}
 
 
-def _stored(item: Item) -> StoredEvent:
+def _stored_event(item: Item) -> StoredEvent:
     return StoredEvent(
         event=Event(
             id=item["id"]["S"],
@@ -95,5 +96,5 @@ def _stored(item: Item) -> StoredEvent:
 
 
 def _timestamp(seconds: float) -> str:
-    """Return a moment as RFC 3339 in UTC, to the millisecond."""
+    """Return a time (epoch seconds) as RFC 3339 in UTC, with milliseconds."""
     return f"{datetime.fromtimestamp(seconds, UTC).isoformat(timespec='milliseconds')[:-6]}Z"

@@ -1,8 +1,8 @@
-"""Knows who calls: the form of a token, and what is kept of one. Reads the token table, and never writes it.
+"""Authenticates callers: the format of a token, and the token table. Reads the table and never writes it.
 
-A token is `evt_<key id>_<secret>`: 16 characters that name it, then 43 that hold 256 random bits and 6 of checksum, all
-of them base 62. Only the SHA-256 of the secret is kept, so the table gives no token away; a secret of that length
-needs no slow hash.
+A token is `evt_<key id>_<secret>`, in base 62. The key id has 16 characters. The secret has 43 characters with 256
+random bits, and 6 characters of checksum. The table has only the SHA-256 of the secret, so it contains no token. A
+secret with that many random bits needs no slow hash.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from string import ascii_letters, digits
 
 from msgspec import Struct
 
-from chalicelib.dynamodb import Item, Table, deadline
+from chalicelib.dynamodb import Item, Table
 from chalicelib.problem import Unauthorized
 
 WRITE, READ = SCOPES = ("events:write", "events:read")
@@ -23,8 +23,8 @@ TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 ALPHABET = digits + ascii_letters
 KEY_ID_LENGTH, RANDOM_LENGTH, CHECKSUM_LENGTH = 16, 43, 6  # characters; 62**43 > 2**256, 62**6 > 2**32
 
-# What a gateway may hold an Authorization field against before it asks anybody. The scheme's case does not count (RFC
-# 9110, 11.1). Without \w and \d, which mean more letters and digits to some readers than to others.
+# API Gateway checks the Authorization header with this pattern before it calls the authorizer. The scheme is not
+# case-sensitive (RFC 9110, 11.1). No \w and \d: some regex engines match more than ASCII with them.
 BEARER = (
     r"^[Bb][Ee][Aa][Rr][Ee][Rr] +"
     rf"evt_[0-9A-Za-z]{{{KEY_ID_LENGTH}}}_[0-9A-Za-z]{{{RANDOM_LENGTH + CHECKSUM_LENGTH}}}$"
@@ -32,7 +32,7 @@ BEARER = (
 
 
 class Token(Struct, frozen=True):
-    """What is kept of a token. Moments are in epoch seconds; None is never."""
+    """A token as the table stores it. Times are in epoch seconds; None is never."""
 
     key_id: str
     secret_sha256: str  # hexadecimal
@@ -44,23 +44,23 @@ class Token(Struct, frozen=True):
     revoked_at: int | None = None
 
     def is_valid(self, now: float) -> bool:
-        """Tell whether the token lets its caller in at a moment (epoch seconds)."""
+        """Tell whether the token is valid at a time (epoch seconds)."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
-class TokenStore:
-    """A table of tokens, keyed by `key_id`."""
+class TokenAuthenticator:
+    """Finds the token of a caller in the token table, whose key is `key_id`."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def authenticate(self, authorization: str) -> Token:
-        """Return the token that an Authorization field has. Raises Unauthorized, StoreUnavailable.
+        """Return the token in an Authorization header. Raises Unauthorized, StoreUnavailable.
 
-        One consistent read, and none for a field that no token can be.
+        Costs one consistent read, and no read if the header has no well-formed token.
         """
         key_id, secret = parse(authorization)
-        item = self._table.get({"key_id": {"S": key_id}}, deadline(), consistent=True)
+        item = self._table.get({"key_id": {"S": key_id}}, self._table.deadline(), consistent=True)
         if item is None:
             raise Unauthorized
         token = from_item(item)
@@ -70,24 +70,23 @@ class TokenStore:
 
 
 def parse(authorization: str) -> tuple[str, str]:
-    """Return key id and secret of the token in an Authorization field. Raises Unauthorized where it has none."""
+    """Return the key id and the secret in an Authorization header. Raises Unauthorized."""
     if not re.fullmatch(BEARER, authorization):
         raise Unauthorized
     token = authorization.split()[1]
-    unchecked, given = token[:-CHECKSUM_LENGTH], token[-CHECKSUM_LENGTH:]
-    if checksum(unchecked) != given:
+    if checksum(token[:-CHECKSUM_LENGTH]) != token[-CHECKSUM_LENGTH:]:
         raise Unauthorized
     _, key_id, secret = token.split("_")
     return key_id, secret
 
 
 def checksum(text: str) -> str:
-    """Return the CRC-32 of a token's text before it, in base 62: it tells a token from what only looks like one."""
+    """Return the CRC-32 of a token without its checksum, in base 62. Secret scanners use it to recognise tokens."""
     return base62(zlib.crc32(text.encode()), CHECKSUM_LENGTH)
 
 
 def base62(number: int, length: int) -> str:
-    """Return a number in base 62, at a length that it fits."""
+    """Return a number in base 62, with this many characters."""
     characters = ""
     for _ in range(length):
         number, digit = divmod(number, len(ALPHABET))
@@ -96,12 +95,12 @@ def base62(number: int, length: int) -> str:
 
 
 def sha256(secret: str) -> str:
-    """Return what is kept of a secret."""
+    """Return the SHA-256 of a secret, which is what the table stores (hexadecimal)."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def from_item(item: Item) -> Token:
-    """Return the token that an item of the table is."""
+    """Return the token of an item of the table."""
     return Token(
         key_id=item["key_id"]["S"],
         secret_sha256=item["secret_sha256"]["S"],
