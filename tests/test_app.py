@@ -30,14 +30,30 @@ def _table() -> Any:
         yield client
 
 
-def post(body: str | None = BODY, **members: Any) -> dict[str, Any]:
-    """Return the answer to a POST; keywords replace members of the gateway's event."""
-    return event_api.app({**gateway_event("POST", "/events", None, body), **members}, Context)
+def post(body: str | None = BODY, *lines: tuple[str, str], **members: Any) -> dict[str, Any]:
+    """Return the response to a POST with more header lines; keywords replace members of the gateway's event."""
+    return call("POST", "/events", None, body, *lines, **members)
 
 
-def get(event_id: str) -> dict[str, Any]:
-    """Return the answer to a GET."""
-    return event_api.app(gateway_event("GET", "/events/{event_id}", {"event_id": event_id}, None), Context)
+def get(event_id: str, *lines: tuple[str, str], method: str = "GET") -> dict[str, Any]:
+    """Return the response to a GET with more header lines."""
+    return call(method, "/events/{event_id}", {"event_id": event_id}, None, *lines)
+
+
+def call(
+    method: str, resource: str, parameters: Any, body: str | None, *lines: tuple[str, str], **members: Any
+) -> dict[str, Any]:
+    """Return the response to a request. API Gateway passes every header line, and the last one of each name."""
+    event: dict[str, Any] = {**gateway_event(method, resource, parameters, body), **members}
+    for name, value in lines:
+        event["headers"][name] = value
+        event["multiValueHeaders"].setdefault(name, []).append(value)
+    return event_api.app(event, Context)
+
+
+def kind(response: dict[str, Any]) -> tuple[int, str]:
+    """Return the status and the type of a problem."""
+    return response["statusCode"], json.loads(response["body"])["type"].removeprefix("urn:event-api:problem:")
 
 
 def test_location_has_the_stages_prefix() -> None:
@@ -63,12 +79,11 @@ def test_body_limit_is_counted_after_base64(extra: int) -> None:
 def test_body_that_the_gateway_changed_is_refused() -> None:
     """Bytes that are not UTF-8 come from the gateway as U+FFFD: not what was sent, so not an event."""
     sent = b'{"id":"a","type":"t","payload":{"s":"\xff"}}'
-    headers = {"Content-Type": "application/json", "Content-Length": str(len(sent))}
-    answer = post(sent.decode(errors="replace"), headers=headers)
+    answer = post(sent.decode(errors="replace"), ("Content-Length", str(len(sent))))
     assert answer["statusCode"] == 400
     assert [fault["pointer"] for fault in json.loads(answer["body"])["errors"]] == [""]
-    kept = sent.replace(b"\xff", "\ufffd".encode())
-    assert post(kept.decode(), headers={**headers, "Content-Length": str(len(kept))})["statusCode"] == 201
+    valid = sent.replace(b"\xff", "\ufffd".encode())
+    assert post(valid.decode(), ("Content-Length", str(len(valid))))["statusCode"] == 201
 
 
 def test_no_body_is_refused() -> None:
@@ -76,9 +91,9 @@ def test_no_body_is_refused() -> None:
     assert post(None)["statusCode"] == 400
 
 
-@pytest.mark.parametrize("caller", [None, {}, {"principalId": "key"}, {"tenant": ""}])
-def test_request_that_no_authorizer_let_in_is_refused(caller: dict[str, str] | None) -> None:
-    """The tenant comes from the authorizer alone: without one nothing is stored or read, whatever a header says."""
+@pytest.mark.parametrize("caller", [None, {}, {"principalId": "key"}, {"tenant": "", "scopes": "events:write"}])
+def test_request_that_no_authorizer_allowed_is_refused(caller: dict[str, str] | None) -> None:
+    """The tenant comes from the authorizer only: without it nothing is stored or read, whatever a header says."""
     for event in (
         gateway_event("POST", "/events", None, BODY),
         gateway_event("GET", "/events/{event_id}", {"event_id": "a"}, None),
@@ -87,6 +102,98 @@ def test_request_that_no_authorizer_let_in_is_refused(caller: dict[str, str] | N
         event["headers"]["X-Tenant"] = event["headers"]["tenant"] = "acme"  # type: ignore[index]
         answer = event_api.app(event, Context)
         assert (answer["statusCode"], answer["headers"]["WWW-Authenticate"]) == (401, "Bearer")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "post_status", "read_status"),
+    [
+        ({"scopes": "events:read events:write"}, 201, 404),
+        ({"scopes": "events:write"}, 201, 403),
+        ({"scopes": "events:read"}, 403, 404),
+        ({"scopes": "events:writer events:reader"}, 403, 403),
+        ({"scopes": ""}, 403, 403),
+        ({}, 403, 403),
+    ],
+)
+def test_route_checks_the_scope_itself(scopes: dict[str, str], post_status: int, read_status: int) -> None:
+    """API Gateway executes the method of X-HTTP-Method-Override, but checks the policy for the method that was sent.
+
+    So each route needs its own scope in the authorizer's context. No scopes there means none.
+    """
+    for method, resource, parameters, body, status in (
+        ("POST", "/events", None, BODY, post_status),
+        ("GET", "/events/{event_id}", {"event_id": "unknown"}, None, read_status),
+        ("HEAD", "/events/{event_id}", {"event_id": "unknown"}, None, read_status),
+    ):
+        event = gateway_event(method, resource, parameters, body)
+        event["requestContext"]["authorizer"] = {"tenant": "acme", **scopes}  # type: ignore[index]
+        answer = event_api.app(event, Context)
+        assert answer["statusCode"] == status
+        if status == 403:
+            assert kind(answer) == (403, "forbidden")
+            assert answer["headers"]["WWW-Authenticate"] == 'Bearer error="insufficient_scope"'
+
+
+def test_other_method_is_405_with_any_scope() -> None:
+    """A token without scopes gets the 405 of a method that the path does not support."""
+    event = gateway_event("DELETE", "/events", None, None)
+    event["requestContext"]["authorizer"] = {"tenant": "acme"}  # type: ignore[index]
+    answer = event_api.app(event, Context)
+    assert (*kind(answer), answer["headers"]["Allow"]) == (405, "method-not-allowed", "POST")
+
+
+# Headers in several lines
+
+
+def lines_of(name: str, *values: str) -> list[tuple[str, str]]:
+    """Return one header line for each value."""
+    return [(name, value) for value in values]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("values", [['"x"', "{}"], ["{}", '"x"'], ['"x"', 'W/{}, "y"'], ['"x"', "*"], ['"a,b"', "{}"]])
+def test_if_none_match_lines_combine(values: list[str], method: str) -> None:
+    """The lines of If-None-Match are one list (RFC 9110, 5.3): if one of them has the ETag, the response is 304."""
+    etag = post()["headers"]["ETag"]
+    lines = lines_of("If-None-Match", *(value.format(etag) for value in values))
+    assert get("a", *lines, method=method)["statusCode"] == 304
+    assert get("a", *lines_of("If-None-Match", '"x"', '"y"'), method=method)["statusCode"] == 200
+
+
+@pytest.mark.parametrize("values", [['"x"', "*"], ["*", '"x"'], ['"x", *'], ['"x"', "{}"]])
+def test_if_none_match_lines_combine_on_post(values: list[str]) -> None:
+    """If one line of If-None-Match excludes the stored event, the response is 412."""
+    etag = post()["headers"]["ETag"]
+    lines = lines_of("If-None-Match", *(value.format(etag) for value in values))
+    assert kind(post(BODY, *lines)) == (412, "event-exists")
+
+
+def test_header_names_have_no_case() -> None:
+    """A client may spell the lines of one header in several ways."""
+    etag = post()["headers"]["ETag"]
+    assert get("a", ("if-none-match", '"x"'), ("IF-NONE-MATCH", etag))["statusCode"] == 304
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (lines_of("Content-Encoding", "identity", "gzip"), (415, "unsupported-media-type")),
+        (lines_of("Content-Encoding", "gzip", "identity"), (415, "unsupported-media-type")),
+        (lines_of("Content-Type", "application/json"), (415, "unsupported-media-type")),
+        (lines_of("Content-Type", "text/plain"), (415, "unsupported-media-type")),
+        (lines_of("Content-Type", "application/json; charset=utf-8"), (415, "unsupported-media-type")),
+        (lines_of("Authorization", "Bearer one", "Bearer two"), (400, "bad-request")),
+    ],
+)
+def test_header_that_must_stand_once_is_refused_twice(lines: list[tuple[str, str]], expected: tuple[int, str]) -> None:
+    """Content-Type and Authorization have one line; gateway_event already has a Content-Type. No coding hides."""
+    assert kind(post(BODY, *lines)) == expected
+    assert get("a")["statusCode"] == 404
+
+
+def test_several_identity_codings_are_none() -> None:
+    """Content-Encoding: identity changes nothing, however often it is sent."""
+    assert post(BODY, *lines_of("Content-Encoding", "identity", "Identity"))["statusCode"] == 201
 
 
 def test_problem_names_the_gateways_request() -> None:

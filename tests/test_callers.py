@@ -113,12 +113,17 @@ def test_policy_names_no_other_api(moto_table: TokenTable) -> None:
     assert all(resource.startswith(ARN) for resource in statement["Resource"])
 
 
-def test_authorizer_says_the_tenant_and_the_key_and_nothing_else(moto_table: TokenTable) -> None:
-    """The app learns whose events it is about, the log who called; the token goes no further."""
-    text = token_of(moto_table, READ)
+@pytest.mark.parametrize(
+    ("scopes", "text_of_scopes"), [((READ,), READ), ((WRITE, READ), "events:read events:write"), ((WRITE,), WRITE)]
+)
+def test_authorizer_passes_tenant_scopes_and_key_id(
+    moto_table: TokenTable, scopes: tuple[str, ...], text_of_scopes: str
+) -> None:
+    """The routes get the tenant and the scopes, the log gets the key id. The token is not passed on."""
+    text = token_of(moto_table, *scopes)
     answer = AUTHORIZER({"type": "TOKEN", "authorizationToken": bearer(text), "methodArn": ARN}, None)
     assert answer["principalId"] == text.split("_")[1]
-    assert answer["context"] == {"tenant": TENANT}
+    assert answer["context"] == {"tenant": TENANT, "scopes": text_of_scopes}
     assert text.split("_")[2] not in json.dumps(answer)
 
 

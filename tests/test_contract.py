@@ -338,6 +338,49 @@ def test_if_none_match_asks_for_a_new_event(api: Api, payload: dict[str, Any]) -
     assert get(api, event["id"]).body == first.body
 
 
+@pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', '"a,b",{}'])
+def test_post_with_the_stored_etag_in_if_none_match_gets_412(api: Api, form: str) -> None:
+    """If-None-Match with the ETag of the stored event excludes this event: 412, and nothing is written."""
+    event = an_event()
+    first = post(api, event)
+    refused = post(api, event, if_none_match=form.format(first.headers["etag"]))
+    assert_problem(refused, 412, "event-exists")
+    assert refused.headers["etag"] == first.headers["etag"]
+
+
+def test_post_with_another_etag_in_if_none_match_is_an_ordinary_post(api: Api) -> None:
+    """If-None-Match with another ETag excludes nothing: 201 for a new id, then 200, and 409 for different content."""
+    event = an_event()
+    assert post(api, event, if_none_match='"other"').status == 201
+    assert post(api, event, if_none_match='"other", "a,b"').status == 200
+    assert_problem(post(api, {**event, "type": "other"}, if_none_match='"other"'), 409, "event-conflict")
+
+
+@pytest.mark.parametrize("if_match", ["*", '"other"', f'"{"0" * 64}"', "W/{}", "{}"])
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_post_with_if_match_gets_412(api: Api, if_match: str, is_stored: bool) -> None:
+    """If-Match asks to change a stored event, and POST changes none: 412, and nothing is written."""
+    event = an_event()
+    etag = post(api, event).headers["etag"] if is_stored else '"none"'
+    assert_problem(post(api, event, if_match=if_match.format(etag)), 412, "precondition-failed")
+    assert get(api, event["id"]).status == (200 if is_stored else 404)
+
+
+def test_fault_of_the_event_comes_before_a_precondition(api: Api) -> None:
+    """A request that is refused without its precondition is refused in the same way with it (RFC 9110, 13.2.1)."""
+    assert_faults(post(api, an_event(type="no type"), if_match='"other"'), "/type")
+
+
+@pytest.mark.parametrize("name", ["if_modified_since", "if_unmodified_since", "if_range"])
+@pytest.mark.parametrize("date", ["Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 2100 00:00:00 GMT", "no date"])
+def test_dates_are_ignored(api: Api, name: str, date: str) -> None:
+    """Events have no Last-Modified, so a recipient ignores these headers (RFC 9110, 13.1.3 to 13.1.5)."""
+    event = an_event()
+    assert post(api, event, **{name: date}).status == 201
+    assert post(api, event, **{name: date}).status == 200
+    assert get(api, event["id"], **{name: date}).status == 200
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -458,6 +501,28 @@ def test_other_etag_gets_the_event(api: Api, if_none_match: str) -> None:
     event = an_event()
     post(api, event)
     assert get(api, event["id"], if_none_match=if_none_match).status == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("if_match", "status"),
+    [("{}", 200), ('"other", {}', 200), ("*", 200), ('"other"', 412), ("W/{}", 412), ("other", 412), ('""', 412)],
+)
+def test_if_match_asks_for_one_version(api: Api, method: str, if_match: str, status: int) -> None:
+    """If-Match without the event's ETag, by strong comparison, gets 412."""
+    event = an_event()
+    etag = post(api, event).headers["etag"]
+    assert get(api, event["id"], method, if_match=if_match.format(etag)).status == status
+
+
+def test_if_match_comes_before_if_none_match(api: Api) -> None:
+    """If-Match is evaluated first (RFC 9110, 13.2.2), and not at all if no event is found."""
+    event = an_event()
+    etag = post(api, event).headers["etag"]
+    assert get(api, event["id"], if_match=etag, if_none_match=etag).status == 304
+    failed = get(api, event["id"], if_match='"other"', if_none_match=etag)
+    assert_problem(failed, 412, "precondition-failed")
+    assert get(api, f"unknown-{uuid.uuid4()}", if_match='"other"').status == 404
 
 
 NO_EVENTS = ["unknown-1", "-a", "x" * 129, "a%20b", "%00", "%", "%zz", "%FF", "..%2F", "a%2Fb", "%C3%A9", "~", "a,b"]

@@ -1,6 +1,7 @@
 """A store that fails: the answer is 503 in time, and what was acknowledged is there."""
 
 import asyncio
+import json
 import logging
 import socket
 import threading
@@ -8,12 +9,16 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from chalicelib.dynamodb import AUTHORIZER_SECONDS, CONNECT_TIMEOUT, FIRST_PAUSE, HANDLER_SECONDS, READ_TIMEOUT
+from chalicelib.token import SCOPES
 from faulty_store import FaultyStore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from in_process import InProcessApi
 from local import DurableAws, open_journal, serve_aws
+from processes import ROOT
 from targets import Answer, Api, an_event, get, post
+from tokens import TokenTable, local_client
 
 import app as event_api
 
@@ -88,6 +93,43 @@ def test_failing_store_is_503_in_time(faulty: Api, store: FaultyStore, fault: st
         if answer.body:
             assert_unavailable(answer, start)
         assert (answer.status, time.monotonic() - start < BOUND) == (503, True)
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize("hangs", [0, 1, 2, 9])
+def test_authorizer_and_handler_together_respond_in_time(
+    aws: str, store: FaultyStore, faulty: Api, method: str, hangs: int
+) -> None:
+    """A caller waits for the authorizer and then for the handler. Both tables hang: 503 within the bound.
+
+    `hangs` of the authorizer's calls get no response, then one is answered, then nothing is.
+    """
+    del faulty  # it connects the app to the store
+    text, _ = TokenTable(local_client(aws, "local"), "tokens").create("acme", "test", frozenset(SCOPES), None)
+    store.faults, store.afterwards = [*["hangs"] * hangs, "none"], "hangs"
+    api = InProcessApi(event_api.app, text)
+    start = time.monotonic()
+    answer = post(api, an_event()) if method == "POST" else get(api, "a")
+    assert time.monotonic() - start < BOUND
+    assert answer.status == 503
+    assert int(answer.headers["retry-after"]) > 0
+    kinds = {"urn:event-api:problem:authorizer-unavailable", "urn:event-api:problem:store-unavailable"}
+    assert answer.json["type"] in (kinds if hangs else {"urn:event-api:problem:store-unavailable"})
+
+
+def test_lambda_ends_a_function_after_its_deadline_and_before_the_bound() -> None:
+    """Lambda's own limits are a second line: each is later than its deadline, and together they are in the bound."""
+    settings_of_app = json.loads((ROOT / "eventsapp" / ".chalice" / "config.json").read_text())
+    handler = settings_of_app["lambda_timeout"]
+    authorizer = settings_of_app["lambda_functions"]["authorizer"]["lambda_timeout"]
+    assert HANDLER_SECONDS < handler and AUTHORIZER_SECONDS < authorizer
+    assert authorizer + handler < BOUND
+
+
+def test_deadlines_have_room_for_a_second_attempt() -> None:
+    """One call without a response is not an error yet: a second attempt starts in time."""
+    two_attempts = READ_TIMEOUT + FIRST_PAUSE + CONNECT_TIMEOUT + READ_TIMEOUT
+    assert two_attempts <= min(AUTHORIZER_SECONDS, HANDLER_SECONDS)
 
 
 def test_store_that_refuses_connections_is_503_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
