@@ -22,7 +22,7 @@ token: $(installed) ## create, list, show, revoke or rotate a caller's token: ma
 	@$(python) eventsapp/tokens.py $(ARGS)
 
 test: $(installed) ## check everything: pylint, pytest, coverage
-	@$(python) -m pylint eventsapp tests terraform/merge.py
+	@$(python) -m pylint eventsapp tests terraform/merge
 	@$(python) -m coverage erase
 	@$(python) -m coverage run -m pytest -n 3 --dist loadfile
 	@$(python) -m coverage combine --quiet
@@ -47,7 +47,7 @@ package: $(installed) ## build a stage's zip and its Terraform: make package STA
 	@env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE AWS_DEFAULT_REGION=us-east-1 PYTHONDONTWRITEBYTECODE=1 \
 	  $(venv)/bin/chalice --project-dir eventsapp package --pkg-format terraform --stage "$(STAGE)" \
 	  "$(CURDIR)/build/package" >/dev/null
-	@$(python) terraform/merge.py
+	@PYTHONPATH=terraform:eventsapp $(python) -m merge
 
 plan: ## plan a packaged stage in the account of your AWS credentials: make plan STAGE=dev
 	@$(terraform) init -input=false -reconfigure -backend-config=stages/$(STAGE).s3.tfbackend \

@@ -1,19 +1,20 @@
-# The oldest TLS that callers may use stands in the API's own description: the provider knows no such setting in 5.100.
+# The stage's name is the last part of the API's URL. The oldest TLS version is in the API's description, because provider
+# 5.100 has no setting for it.
 resource "aws_api_gateway_stage" "this" {
-  # checkov:skip=CKV_AWS_120:The store is one cheap read away; a cache would cost more than it saves.
-  # checkov:skip=CKV2_AWS_4:The execution log can quote a body that fails its model; the access log has what is needed.
-  # checkov:skip=CKV2_AWS_29:A firewall is the stage's choice: at rest it costs more than the rest of the API.
-  # checkov:skip=CKV2_AWS_77:AWS's list of anonymous addresses has those of hosting providers, where callers live.
-  # checkov:skip=CKV2_AWS_51:A client certificate proves the gateway to a backend over HTTP; ours is a function.
+  # checkov:skip=CKV_AWS_120:A read of the table is cheap; a cache would cost more than it saves.
+  # checkov:skip=CKV2_AWS_4:The execution log can quote an invalid body; the access log has what is needed.
+  # checkov:skip=CKV2_AWS_29:A firewall is the stage's choice: it costs more than an API without traffic.
+  # checkov:skip=CKV2_AWS_77:AWS's list of anonymous addresses has hosting providers, and callers run there.
+  # checkov:skip=CKV2_AWS_51:A client certificate is for a backend over HTTP; this backend is a function.
   rest_api_id          = aws_api_gateway_rest_api.rest_api.id
   deployment_id        = aws_api_gateway_deployment.rest_api.id
-  stage_name           = "api"
+  stage_name           = var.stage
   description          = "The Event API, ${var.stage}."
   xray_tracing_enabled = true
 
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.access.arn
-    # Ids, the caller's address, status and latency. Never what a caller sent: no body, header, query or path as it came.
+    # Ids, the caller's address, status and latency. No data from the caller: no body, header, query or path.
     format = jsonencode({
       request_id          = "$context.requestId"
       extended_request_id = "$context.extendedRequestId"
@@ -36,9 +37,9 @@ resource "aws_api_gateway_stage" "this" {
   }
 }
 
-# Of each method by itself: reads, and what has no setting of its own.
+# Applies to each method separately, except POST /events below. A preflight's OPTIONS is one of them.
 resource "aws_api_gateway_method_settings" "this" {
-  # checkov:skip=CKV_AWS_225:The store is one cheap read away; a cache would cost more than it saves.
+  # checkov:skip=CKV_AWS_225:A read of the table is cheap; a cache would cost more than it saves.
   # checkov:skip=CKV_AWS_308:There is no cache to encrypt.
   rest_api_id = aws_api_gateway_rest_api.rest_api.id
   stage_name  = aws_api_gateway_stage.this.stage_name
@@ -54,7 +55,7 @@ resource "aws_api_gateway_method_settings" "this" {
 }
 
 resource "aws_api_gateway_method_settings" "write" {
-  # checkov:skip=CKV_AWS_225:No answer to a POST is kept.
+  # checkov:skip=CKV_AWS_225:A response to a POST is not cached.
   # checkov:skip=CKV_AWS_308:There is no cache to encrypt.
   rest_api_id = aws_api_gateway_rest_api.rest_api.id
   stage_name  = aws_api_gateway_stage.this.stage_name
@@ -68,6 +69,6 @@ resource "aws_api_gateway_method_settings" "write" {
     data_trace_enabled     = false
   }
 
-  # Both change one list of the stage's.
+  # Both resources change one list of the stage.
   depends_on = [aws_api_gateway_method_settings.this]
 }

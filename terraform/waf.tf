@@ -1,10 +1,10 @@
-# The firewall, where the stage asks for one. It looks at what a request is addressed with; a payload is data that the
-# API stores and nobody runs, and an audit trail may have to hold an attack, word for word. So what the groups find in a
-# body is counted, and refuses nothing.
+# The firewall, if the stage has one. It checks addresses, headers, paths and queries. A payload is data that nobody runs,
+# and an audit trail may contain an attack word for word. So findings in a body are counted, and block nothing.
+# A browser's preflight has no body and matches no rule, except that it counts for requests-per-address.
 # https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html
 locals {
-  # Group => its rules that are counted. SizeRestrictions_BODY would refuse what is over 8 KB; NoUserAgent_HEADER many
-  # an HTTP library; the three of paths an event whose id is nightly.log, prod.env or 169.254.169.254.
+  # Group => its rules that only count. SizeRestrictions_BODY would block bodies over 8 KB, NoUserAgent_HEADER many HTTP
+  # libraries, and the three path rules an event whose id is nightly.log, prod.env or 169.254.169.254.
   managed_rules = {
     AWSManagedRulesCommonRuleSet = [
       "CrossSiteScripting_BODY",
@@ -25,32 +25,32 @@ locals {
     AWSManagedRulesAmazonIpReputationList = []
   }
 
-  # A Content-Length over 262144, the API's own limit. A size constraint on a body cannot say that: WAF sees the first
-  # 16 KB of it, and on a header it would be the length of the number. What comes without the header, the API refuses.
+  # A Content-Length over 262144, the API's own limit. A size constraint cannot check it: WAF sees the first 16 KB of a
+  # body, and on a header it compares the length of the number. Bodies without the header are refused by the API.
   too_long = "^0*(26214[5-9]|2621[5-9][0-9]|262[2-9][0-9]{2}|26[3-9][0-9]{3}|2[7-9][0-9]{4}|[3-9][0-9]{5}|[1-9][0-9]{6,})$"
 }
 
 resource "aws_wafv2_web_acl" "this" {
-  # checkov:skip=CKV_AWS_192:The group that has the Log4j rules is there; checkov does not read dynamic blocks.
+  # checkov:skip=CKV_AWS_192:The group with the Log4j rules is there; checkov does not read dynamic blocks.
   count = var.firewall == null ? 0 : 1
 
   name        = "event-api-${var.stage}"
-  description = "What reaches the Event API, ${var.stage}."
+  description = "Protects the Event API, ${var.stage}."
   scope       = "REGIONAL"
 
   default_action {
     allow {}
   }
 
-  # What the API answers, but for the request's id, which WAF can't name, and for the media type, which it won't set.
+  # The API's own response, except two things: WAF has no request id, and sets another Content-Type.
   custom_response_body {
     key          = "body-too-large"
     content_type = "APPLICATION_JSON"
     content = jsonencode({
       type   = "urn:event-api:problem:body-too-large"
-      title  = "The body is too large"
+      title  = "Content Too Large"
       status = 413
-      detail = "The limit is 262144 bytes: store what is large elsewhere and post its address."
+      detail = "The limit is 262144 bytes: store large data elsewhere and post its address."
       limit  = 262144
     })
   }
@@ -74,7 +74,7 @@ resource "aws_wafv2_web_acl" "this" {
     visibility_config {
       cloudwatch_metrics_enabled = true
       metric_name                = "requests-per-address"
-      sampled_requests_enabled   = false # a sample shows headers, the token among them
+      sampled_requests_enabled   = false # a sample shows headers, and so the token
     }
   }
 
@@ -91,6 +91,16 @@ resource "aws_wafv2_web_acl" "this" {
           response_header {
             name  = "Cache-Control"
             value = "no-store"
+          }
+
+          # As in cors.tf.
+          dynamic "response_header" {
+            for_each = length(var.cors_origins) == 0 ? [] : ["*"]
+
+            content {
+              name  = "Access-Control-Allow-Origin"
+              value = response_header.value
+            }
           }
         }
       }
@@ -172,7 +182,7 @@ resource "aws_wafv2_web_acl_association" "this" {
   web_acl_arn  = aws_wafv2_web_acl.this[0].arn
 }
 
-# What was refused, without who said to be who. What is only counted has a metric; its log could quote a payload.
+# Logs blocked requests, without tokens. Counted requests have a metric only: their log could quote a payload.
 resource "aws_wafv2_web_acl_logging_configuration" "this" {
   count = var.firewall == null ? 0 : 1
 
@@ -212,16 +222,16 @@ resource "aws_wafv2_web_acl_logging_configuration" "this" {
 }
 
 resource "aws_cloudwatch_log_group" "firewall" {
-  # checkov:skip=CKV_AWS_158:With the stage's own key where it has one; what says who calls is redacted.
-  # checkov:skip=CKV_AWS_338:How long is the stage's choice: a year in prod, less where nobody would read it.
+  # checkov:skip=CKV_AWS_158:With the stage's own key if it has one; tokens are redacted.
+  # checkov:skip=CKV_AWS_338:The retention is the stage's choice: a year in prod, less elsewhere.
   count = var.firewall == null ? 0 : 1
 
-  name              = "aws-waf-logs-event-api-${var.stage}" # WAF takes no other prefix
+  name              = "aws-waf-logs-event-api-${var.stage}" # WAF requires this prefix
   retention_in_days = var.log_retention_days
   kms_key_id        = one(aws_kms_key.this[*].arn)
 }
 
-# WAF would write this by itself, for every group of the account.
+# Without it, WAF would write a policy for every log group of the account.
 resource "aws_cloudwatch_log_resource_policy" "firewall" {
   count = var.firewall == null ? 0 : 1
 

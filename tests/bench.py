@@ -246,7 +246,7 @@ def measure(contestant: dict[str, object], endpoint: str) -> dict[str, float]:
         {
             "type": "TOKEN",
             "authorizationToken": f"Bearer {TOKEN}",
-            "methodArn": "arn:aws:execute-api:ap-southeast-1:123456789012:abc123/api/GET/events/order-1001",
+            "methodArn": "arn:aws:execute-api:ap-southeast-1:123456789012:abc123/prod/GET/events/order-1001",
         },
     ]
     arguments = [contestant["folder"], BUILD / "runtime", contestant["module"], contestant["name"], WARM_REQUESTS]

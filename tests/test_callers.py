@@ -67,7 +67,7 @@ def test_caller_gets_its_due_on_the_local_server(
 # The policy
 
 
-ARN = "arn:aws:execute-api:ap-southeast-1:123456789012:abc/api/"
+ARN = "arn:aws:execute-api:ap-southeast-1:123456789012:abc/prod/"
 PATHS = ("events", "events/", "events/a", "events/a/", "events/a/b", "")
 EVERYTHING = {(method, path) for method in AuthResponse.ALL_HTTP_METHODS for path in PATHS}
 

@@ -233,7 +233,7 @@ def test_a_deploy_role_reaches_its_own_stage_alone(plans: Plans, stage: str) -> 
         f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/*",
         f"arn:aws:apigateway:{REGION}::/restapis",
         f"arn:aws:apigateway:{REGION}::/restapis/*",
-        f"arn:aws:apigateway:{REGION}::/restapis/*/stages/api",
+        f"arn:aws:apigateway:{REGION}::/restapis/*/stages/{stage}",
         f"arn:aws:apigateway:{REGION}::/tags/arn%3Aaws%3Aapigateway%3A{REGION}%3A%3A%2Frestapis%2F*",
         f"arn:aws:kms:{REGION}:{ACCOUNT}:key/*",
         f"arn:aws:wafv2:{REGION}:{ACCOUNT}:regional/managedruleset/*/*",
@@ -256,7 +256,7 @@ DEPLOY_BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/event-api-deploy-boundary-dev"
 TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/event-api-dev-events"
 TOKEN_TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/event-api-dev-tokens"
 API = f"arn:aws:apigateway:{REGION}::/restapis"
-API_STAGE = f"{API}/abc/stages/api"
+API_STAGE = f"{API}/abc/stages/dev"
 API_TAGS = f"arn:aws:apigateway:{REGION}::/tags/arn%3Aaws%3Aapigateway%3A{REGION}%3A%3A%2Frestapis%2Fabc"
 FIREWALL = f"arn:aws:wafv2:{REGION}:{ACCOUNT}:regional/webacl/event-api-dev/abc"
 FIREWALL_GROUP = f"arn:aws:wafv2:{REGION}:{ACCOUNT}:regional/managedruleset/AWS/AWSManagedRulesCommonRuleSet"

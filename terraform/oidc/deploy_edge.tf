@@ -96,13 +96,13 @@ data "aws_iam_policy_document" "deploy_edge" {
   statement {
     sid       = "FirewallOfAnyStage"
     actions   = ["wafv2:AssociateWebACL", "wafv2:DisassociateWebACL", "wafv2:GetWebACLForResource"]
-    resources = ["${local.api}/*/stages/api"]
+    resources = ["${local.api}/*/stages/${each.key}"]
   }
 
   statement {
     sid       = "FirewallOfStage"
     actions   = ["apigateway:SetWebACL"]
-    resources = ["${local.api}/*/stages/api"]
+    resources = ["${local.api}/*/stages/${each.key}"]
 
     dynamic "condition" {
       for_each = each.value.tags

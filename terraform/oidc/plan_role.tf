@@ -100,7 +100,7 @@ data "aws_iam_policy_document" "plan" {
   statement {
     sid       = "FirewallOfStage"
     actions   = ["wafv2:GetWebACLForResource"]
-    resources = ["${local.api}/*/stages/api"]
+    resources = [for stage in local.stages : "${local.api}/*/stages/${stage}"]
   }
 
   statement {

@@ -161,3 +161,73 @@ run "logs_without_an_end_stop_the_plan" {
 
   expect_failures = [var.log_retention_days]
 }
+
+run "an_origin_with_a_path_stops_the_plan" {
+  command = plan
+
+  variables {
+    cors_origins = ["https://app.example.com/"]
+  }
+
+  expect_failures = [var.cors_origins]
+}
+
+run "an_origin_without_tls_stops_the_plan" {
+  command = plan
+
+  variables {
+    cors_origins = ["http://app.example.com"]
+  }
+
+  expect_failures = [var.cors_origins]
+}
+
+run "an_origin_with_a_wildcard_stops_the_plan" {
+  command = plan
+
+  variables {
+    cors_origins = ["https://*.example.com"]
+  }
+
+  expect_failures = [var.cors_origins]
+}
+
+run "two_origins_in_one_text_stop_the_plan" {
+  command = plan
+
+  variables {
+    cors_origins = ["https://a.example.com https://b.example.com"]
+  }
+
+  expect_failures = [var.cors_origins]
+}
+
+run "an_origin_in_upper_case_stops_the_plan" {
+  command = plan
+
+  variables {
+    cors_origins = ["https://App.example.com"]
+  }
+
+  expect_failures = [var.cors_origins]
+}
+
+run "a_default_port_stops_the_plan" {
+  command = plan
+
+  variables {
+    cors_origins = ["https://app.example.com:443"]
+  }
+
+  expect_failures = [var.cors_origins]
+}
+
+run "every_page_and_one_more_stop_the_plan" {
+  command = plan
+
+  variables {
+    cors_origins = ["*", "https://app.example.com"]
+  }
+
+  expect_failures = [var.cors_origins]
+}

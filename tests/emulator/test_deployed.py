@@ -599,7 +599,7 @@ def test_deployed_stage_can_be_given_a_key_a_firewall_and_limits(
     stack.apply()
     assert stack.plan() == ""
     assert_limited_and_encrypted(stack)
-    stage = f"arn:aws:apigateway:{REGION}::/restapis/{bare_api.path.split('/')[-2]}/stages/api"
+    stage = f"arn:aws:apigateway:{REGION}::/restapis/{bare_api.path.split('/')[-2]}/stages/{STAGE}"
     assert stack.aws.client("wafv2").get_web_acl_for_resource(ResourceArn=stage)["WebACL"]["Name"] == FUNCTION
     for caller in CALLERS[-4:]:
         check(bare_api, table, caller, "GET")

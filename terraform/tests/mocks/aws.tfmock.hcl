@@ -36,7 +36,7 @@ mock_resource "aws_api_gateway_rest_api" {
 }
 
 mock_resource "aws_api_gateway_stage" {
-  defaults = { arn = "arn:aws:apigateway:ap-southeast-1::/restapis/made/stages/api" }
+  defaults = { arn = "arn:aws:apigateway:ap-southeast-1::/restapis/made/stages/dev" }
 }
 
 mock_resource "aws_wafv2_web_acl" {

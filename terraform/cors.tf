@@ -1,0 +1,25 @@
+# Web pages of other origins may call the API if `cors_origins` lists them (CORS). Without any origin, API Gateway gets
+# the description that was packaged, unchanged.
+locals {
+  api_description = length(var.cors_origins) == 0 ? local.chalice_api_swagger : jsonencode(local.swagger_with_cors)
+
+  swagger = jsondecode(local.chalice_api_swagger)
+  swagger_with_cors = merge(local.swagger, {
+    # A browser sends a preflight without a token, so OPTIONS has no authorizer. The function answers it.
+    paths = {
+      for path, methods in local.swagger.paths : path => merge(methods, {
+        options = merge(methods["x-amazon-apigateway-any-method"], { security = [], summary = "Answer a preflight." })
+      })
+    }
+
+    # API Gateway's own errors are for every origin. They contain nothing secret: they are the same for every caller.
+    "x-amazon-apigateway-gateway-responses" = {
+      for kind, response in local.swagger["x-amazon-apigateway-gateway-responses"] : kind => merge(response, {
+        responseParameters = merge(response.responseParameters, {
+          "gatewayresponse.header.Access-Control-Allow-Origin"   = "'*'"
+          "gatewayresponse.header.Access-Control-Expose-Headers" = "'Retry-After, WWW-Authenticate'"
+        })
+      })
+    }
+  })
+}

@@ -1,0 +1,1 @@
+"""Corrects the Terraform and the Swagger that chalice packages."""
