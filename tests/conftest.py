@@ -1,9 +1,12 @@
 """Fixtures that more than one test file needs. No test can reach AWS: credentials and region are pinned, and fake."""
 
 import http.client
+import json
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 for name in [name for name in os.environ if name.startswith("AWS_") or name in ("AUTH", "RETENTION_DAYS")]:
     del os.environ[name]
@@ -23,9 +26,12 @@ import pytest
 
 import app as event_api
 import tokens
+from bench import package
 from chalicelib.token import SCOPES
 from leaks import LeakDetector
 from in_process import InProcessApi, tables_in_moto
+from merge.__main__ import merge
+from merge.swagger_steps import CACHE_SECONDS
 from processes import LocalProcess, eventually
 from targets import Api, UrlApi
 
@@ -114,3 +120,29 @@ def _local_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPr
 def _local_api(local_process: LocalProcess) -> Api:
     """The API as `make run` starts it, called with the token that it makes."""
     return local_process.api
+
+
+@pytest.fixture(name="chalice_package", scope="session")
+def _chalice_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which chalice packaged the stage prod."""
+    return package(tmp_path_factory.mktemp("chalice") / "package", "prod")
+
+
+@pytest.fixture(name="chalice")
+def _chalice(chalice_package: Path) -> dict[str, Any]:
+    """Chalice's Terraform, uncorrected."""
+    return json.loads((chalice_package / "chalice.tf.json").read_text())
+
+
+@pytest.fixture(name="merged")
+def _merged(chalice: dict[str, Any]) -> dict[str, Any]:
+    """Chalice's Terraform, corrected."""
+    return merge(chalice)
+
+
+@pytest.fixture(name="swagger")
+def _swagger(merged: dict[str, Any]) -> dict[str, Any]:
+    """Chalice's Swagger, corrected, with the number that Terraform puts into it."""
+    template = merged["locals"]["chalice_api_swagger"]
+    assert template.count(CACHE_SECONDS) == 1
+    return json.loads(template.replace(f": {CACHE_SECONDS}", ": 300"))

@@ -51,7 +51,7 @@ def drop_data(document: Json) -> None:
         remove(document, "data", kind, "chalice", was={})
     used = sorted(set(re.findall(r"\$\{[^}]*\b(data\.[\w.-]+)", json.dumps(document))))
     if used:
-        raise Unexpected(f"expected that nothing reads chalice's data sources, but there is {', '.join(used)}")
+        raise Unexpected(f"expected that nothing reads chalice's data sources, but something reads {', '.join(used)}")
 
 
 def drop_outputs(document: Json) -> None:
