@@ -1,4 +1,4 @@
-"""The errors that API Gateway makes itself. Their statuses, types and headers are documented, so they stand here again."""
+"""The errors that API Gateway makes itself. Their statuses, types and headers are documented, so a table has them."""
 
 import json
 import re

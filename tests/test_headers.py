@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 OPAQUE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_characters='"\x7f'), max_size=8).filter(
     lambda text: not any(0x7F <= ord(character) < 0x80 for character in text)
 )
-ETAGS = OPAQUE.map('"{}"'.format)
+ETAGS = OPAQUE.map(lambda text: f'"{text}"')
 
 
 def test_lines_come_from_multi_value_headers() -> None:

@@ -40,7 +40,7 @@ def call_the_live_alias(swagger: Json) -> None:
 
 
 def configure_authorizer(swagger: Json) -> None:
-    """Call its alias, only with a well-formed token, and cache for the stage's own time. Chalice has no such settings."""
+    """Call its alias, with well-formed tokens only, and cache for the stage's own time. Chalice has no such setting."""
     require(swagger, "securityDefinitions", was={"authorizer": find(swagger, "securityDefinitions", "authorizer")})
     place = ("securityDefinitions", "authorizer", AUTHORIZER_EXTENSION)
     newest = "${aws_lambda_function.authorizer.invoke_arn}"
@@ -121,7 +121,7 @@ def drop_binary_media_types_of_swagger(swagger: Json) -> None:
 
 
 def require_only_known_references(swagger: Json) -> None:
-    """Terraform reads the text as a template: any other text that looks like a reference would stop or change the plan."""
+    """Terraform reads the text as a template: any other text that looks like a reference would change the plan."""
     known = {LIVE_ALIAS_URI, AUTHORIZER_ALIAS_URI, CACHE_SECONDS}
     for reference in re.findall(r"[$%]\{.*?\}", json.dumps(swagger)):
         if reference not in known:

@@ -37,7 +37,7 @@ def packaged_stage(document: Json) -> str:
 
 
 def drop_version_pins(document: Json) -> None:
-    """Chalice pins Terraform below 1.4 and the provider below 5. versions.tf has the versions that the project needs."""
+    """Chalice pins Terraform below 1.4 and the provider below 5. versions.tf has the versions that the API needs."""
     aws, null = {"version": ">= 3.61.0, < 5"}, {"version": ">= 2, < 4"}
     pins = {"required_version": ">= 0.12.26, < 1.4.0", "required_providers": {"aws": aws, "null": null}}
     remove(document, "terraform", was=pins)
