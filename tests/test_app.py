@@ -30,7 +30,7 @@ def _table() -> Any:
         yield client
 
 
-def post(body: str | None = BODY, *lines: tuple[str, str], **members: Any) -> dict[str, Any]:
+def post(body: str | None, *lines: tuple[str, str], **members: Any) -> dict[str, Any]:
     """Return the response to a POST with more header lines; keywords replace members of the gateway's event."""
     return call("POST", "/events", None, body, *lines, **members)
 
@@ -58,7 +58,7 @@ def kind(response: dict[str, Any]) -> tuple[int, str]:
 
 def test_location_has_the_stages_prefix() -> None:
     """Served under a stage, an event's address has the stage in it."""
-    assert post()["headers"]["Location"] == "/prod/events/a"
+    assert post(BODY)["headers"]["Location"] == "/prod/events/a"
 
 
 def test_body_may_come_as_base64() -> None:
@@ -154,7 +154,7 @@ def lines_of(name: str, *values: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("values", [['"x"', "{}"], ["{}", '"x"'], ['"x"', 'W/{}, "y"'], ['"x"', "*"], ['"a,b"', "{}"]])
 def test_if_none_match_lines_combine(values: list[str], method: str) -> None:
     """The lines of If-None-Match are one list (RFC 9110, 5.3): if one of them has the ETag, the response is 304."""
-    etag = post()["headers"]["ETag"]
+    etag = post(BODY)["headers"]["ETag"]
     lines = lines_of("If-None-Match", *(value.format(etag) for value in values))
     assert get("a", *lines, method=method)["statusCode"] == 304
     assert get("a", *lines_of("If-None-Match", '"x"', '"y"'), method=method)["statusCode"] == 200
@@ -163,14 +163,14 @@ def test_if_none_match_lines_combine(values: list[str], method: str) -> None:
 @pytest.mark.parametrize("values", [['"x"', "*"], ["*", '"x"'], ['"x", *'], ['"x"', "{}"]])
 def test_if_none_match_lines_combine_on_post(values: list[str]) -> None:
     """If one line of If-None-Match excludes the stored event, the response is 412."""
-    etag = post()["headers"]["ETag"]
+    etag = post(BODY)["headers"]["ETag"]
     lines = lines_of("If-None-Match", *(value.format(etag) for value in values))
     assert kind(post(BODY, *lines)) == (412, "event-exists")
 
 
 def test_header_names_have_no_case() -> None:
     """A client may spell the lines of one header in several ways."""
-    etag = post()["headers"]["ETag"]
+    etag = post(BODY)["headers"]["ETag"]
     assert get("a", ("if-none-match", '"x"'), ("IF-NONE-MATCH", etag))["statusCode"] == 304
 
 
@@ -213,7 +213,7 @@ def test_unhandled_exception_says_nothing_of_the_inside(
 ) -> None:
     """A fault of the service is a 500 whose cause is in the log alone."""
     monkeypatch.setenv("RETENTION_DAYS", "a secret of the configuration")
-    answer = post()
+    answer = post(BODY)
     assert answer["statusCode"] == 500
     assert answer["headers"]["Content-Type"] == "application/problem+json"
     body = json.loads(answer["body"])
@@ -234,7 +234,7 @@ def test_event_may_be_cached_no_longer_than_it_is_kept(
 ) -> None:
     """max-age is bounded by retention, and by a year."""
     monkeypatch.setenv("RETENTION_DAYS", days)
-    assert post()["statusCode"] == 201
+    assert post(BODY)["statusCode"] == 201
     max_age = int(get("a")["headers"]["Cache-Control"].split(", ")[1].removeprefix("max-age="))
     assert longest - 5 <= max_age <= longest
 
