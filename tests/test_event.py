@@ -11,7 +11,8 @@ from bodies import LOSSLESS, NOT_OBJECTS, UNKEPT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.event import MAX_BODY_BYTES, MAX_DEPTH, Content, is_id, new_id, parse
+from chalicelib.event import MAX_BODY_BYTES, Content, is_id, new_id, parse
+from chalicelib.lossless_json import MAX_DEPTH
 from chalicelib.problem import TITLES, BodyTooLarge, InvalidEvent, Problem
 
 # A JSON value as a tree in which a number is its text.

@@ -4,10 +4,10 @@ import time
 import uuid
 from datetime import UTC, datetime
 
-from msgspec import UNSET, Raw, Struct
+from msgspec import Raw, Struct
 
 from chalicelib.dynamodb import Item, Table
-from chalicelib.event import Content, Event
+from chalicelib.event import CallerFields, Content, Event, sent_fields
 from chalicelib.problem import EventNotFound
 
 SECONDS_A_DAY = 86_400
@@ -38,17 +38,14 @@ class EventStore:
         now = time.time()
         item = {
             **self._key(content.id),
+            **{name: {"S": value} for name, value in sent_fields(content).items()},
             "tenant": {"S": self._tenant},
-            "id": {"S": content.id},
-            "type": {"S": content.type},
             "created_at": {"S": _timestamp(now)},
             "payload": {"S": bytes(content.payload).decode()},
             "digest": {"S": content.digest},
             # A retry can meet the item that its own first attempt wrote. This id tells it from another call's item.
             "write_id": {"S": uuid.uuid4().hex},
         }
-        if content.occurred_at is not UNSET:
-            item["occurred_at"] = {"S": content.occurred_at}
         if self._retention_days:
             item["expires_at"] = {"N": str(int(now) + self._retention_days * SECONDS_A_DAY)}
         existing = self._table.put_if(
@@ -84,9 +81,7 @@ class EventStore:
 def _stored_event(item: Item) -> StoredEvent:
     return StoredEvent(
         event=Event(
-            id=item["id"]["S"],
-            type=item["type"]["S"],
-            occurred_at=item["occurred_at"]["S"] if "occurred_at" in item else UNSET,
+            **{name: item[name]["S"] for name in CallerFields.__struct_fields__ if name in item},
             created_at=item["created_at"]["S"],
             payload=Raw(item["payload"]["S"]),
         ),

@@ -1,0 +1,92 @@
+"""Finds every fault of a body that is not a valid event. A valid event never comes here. Pure."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from chalicelib.lossless_json import MAX_DEPTH, TOO_DEEP, InvalidValue
+from chalicelib.problem import Fault, InvalidEvent
+
+MAX_POINTER = 256  # characters of a JSON pointer in a response
+
+HALF_PAIR = "has half of a surrogate pair"
+
+Checks = Mapping[str, Callable[[str], bool]]  # field => whether a value that has the field's form is valid
+
+
+def find_faults(document: Any, declaration: type[msgspec.Struct], checks: Checks) -> list[Fault]:
+    """Return the faults of a parsed body, at most one more than a response shows.
+
+    `declaration` declares the fields. `checks` holds the rules that a declaration cannot express.
+    """
+    return list(itertools.islice(_faults(document, declaration, checks), InvalidEvent.MOST_FAULTS + 1))
+
+
+def matches(value: Any, rule: Any) -> bool:
+    """Tell whether a value matches a declared type."""
+    try:
+        msgspec.convert(value, rule)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _faults(document: Any, declaration: type[msgspec.Struct], checks: Checks) -> Iterator[Fault]:
+    if isinstance(document, InvalidValue):
+        yield from _value_faults(document, ())
+        return
+    if not isinstance(document, dict):
+        yield Fault("", "must be a JSON object")
+        return
+    rules = msgspec.json.schema(declaration)["$defs"][declaration.__name__]["properties"]
+    for name in [name for name in document if name not in rules]:
+        yield Fault(_pointer((name,)), f"is not a field of an event; the fields are {', '.join(rules)}")
+    for field in msgspec.structs.fields(declaration):
+        pointer, rule = f"/{field.name}", rules[field.name]
+        value = document.get(field.name, msgspec.UNSET)
+        if value is msgspec.UNSET:
+            if field.required:
+                yield Fault(pointer, f"is missing; it must be {rule['description']}")
+        elif rule["type"] == "object" and isinstance(value, (dict, InvalidValue)):
+            yield from _value_faults(value, (field.name,))
+        elif not matches(value, field.type) or (field.name in checks and not checks[field.name](value)):
+            yield Fault(pointer, f"must be {rule['description']}")
+
+
+def _value_faults(value: Any, path: tuple[str, ...]) -> Iterator[Fault]:
+    """Yield the faults in the value at a path of keys; its level is the length of the path."""
+    if isinstance(value, InvalidValue):
+        yield Fault(_pointer(path if value.key is None else (*path, value.key)), value.detail)
+    elif isinstance(value, str):
+        if not _is_unicode(value):
+            yield Fault(_pointer(path), f"{HALF_PAIR}: send whole characters")
+    elif isinstance(value, (dict, list)):
+        if len(path) > MAX_DEPTH:
+            yield Fault(_pointer(path), TOO_DEEP)
+            return
+        for key, child in value.items() if isinstance(value, dict) else enumerate(value):
+            member = (*path, str(key))
+            if not _is_unicode(member[-1]):
+                yield Fault(_pointer(member), f"{HALF_PAIR} in its key: send whole characters")
+            yield from _value_faults(child, member)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _pointer(path: tuple[str, ...]) -> str:
+    """Return the JSON pointer to a path; a long one is cut."""
+    pointer = ""
+    for key in path:
+        part = key.encode(errors="backslashreplace").decode().replace("~", "~0").replace("/", "~1")
+        if len(pointer) + len(part) >= MAX_POINTER:
+            break
+        pointer += f"/{part}"
+    return pointer
