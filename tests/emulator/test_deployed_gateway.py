@@ -41,12 +41,12 @@ def test_commands_of_the_specification(stack: Stack) -> None:
     """The specification's two commands work, with an Authorization header added. The URL ends in the stage's name."""
     url = stack.api_url()
     assert url.endswith(f"/{STAGE}")
-    responses = []
+    responses: list[dict[str, str]] = []
     for command in (POST_COMMAND, GET_COMMAND):
         words = shlex.split(command.replace("<base>", url))
         words += ["--header", f"Authorization: {bearer(stack.token())}", "--silent"]
         responses.append(json.loads(subprocess.check_output(words, text=True)))
-    posted, read = responses
+    posted, read = responses[0], responses[1]
     assert posted == read
     assert posted.pop("created_at")
     assert posted == {"id": "123", "type": "test_event", "payload": {"key": "value"}}
