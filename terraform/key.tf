@@ -1,4 +1,4 @@
-# The stage's own key, where it asks for one: to take the key away is to take away all that it encrypts.
+# The stage's own key, if it has one. Without the key, nothing that it encrypted can be read.
 resource "aws_kms_key" "this" {
   count = var.customer_key ? 1 : 0
 
@@ -18,7 +18,7 @@ resource "aws_kms_alias" "this" {
 locals {
   region_and_account = "${var.region}:${data.aws_caller_identity.this.account_id}"
 
-  # By name, since these resources need the key to be there.
+  # Names, because these resources need the key first.
   table_names = [
     for kind in ["events", "events-restored", "tokens", "tokens-restored"] : "event-api-${var.stage}-${kind}"
   ]
@@ -34,12 +34,12 @@ locals {
 }
 
 data "aws_iam_policy_document" "key" {
-  # checkov:skip=CKV_AWS_109:The resource of a key's policy is the key; who may administer it, IAM decides.
+  # checkov:skip=CKV_AWS_109:The resource of a key's policy is the key; IAM decides who may administer it.
   # checkov:skip=CKV_AWS_111:The resource of a key's policy is the key.
   # checkov:skip=CKV_AWS_356:The resource of a key's policy is the key.
-  # checkov:skip=CKV_AWS_283:Whoever may use a table, by DynamoDB alone and of this account alone.
+  # checkov:skip=CKV_AWS_283:The callers of a table, by DynamoDB only and in this account only.
 
-  # Nobody of the account can use the key by this, only look after it, and only if IAM lets them too.
+  # Allows the account to administer the key, if IAM allows it too. It does not allow use of the key.
   statement {
     sid = "Administration"
     actions = [
@@ -71,8 +71,8 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
-  # The rights on a table decide who can read it; DynamoDB alone uses the key, for these tables and no other:
-  # the two, and what is restored of them, under the one name that each has for it.
+  # A caller's permissions on a table decide who can read it. DynamoDB uses the key for these tables only: both tables,
+  # and the name under which each is restored.
   statement {
     sid       = "Tables"
     actions   = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
@@ -98,7 +98,7 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
-  # DynamoDB looks at the key, too, before it uses it; there is no encryption context to ask for then.
+  # DynamoDB describes the key before it uses it. That call has no encryption context.
   statement {
     sid       = "TablesLook"
     actions   = ["kms:DescribeKey"]
@@ -123,8 +123,8 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
-  # By grants DynamoDB keeps a table and its backups without a caller, and Lambda decrypts a function's environment.
-  # Only who gives a table or a function the key asks for them.
+  # DynamoDB uses grants for backups and other work without a caller, and Lambda to decrypt a function's environment.
+  # The principal that assigns the key to a table or function creates the grant.
   statement {
     sid       = "Grants"
     actions   = ["kms:CreateGrant"]
@@ -165,7 +165,7 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
-  # Lambda encrypts a function's environment for who sets it, and decrypts it under the function's role.
+  # Lambda encrypts a function's environment for the principal that sets it, and decrypts it with the function's role.
   statement {
     sid       = "Environment"
     actions   = ["kms:Decrypt", "kms:Encrypt"]

@@ -1,5 +1,5 @@
 output "api_url" {
-  description = "URL that the API's paths follow: <api_url>/events."
+  description = "Base URL of the API, without a final slash: <api_url>/events. It ends in the stage's name."
   value       = aws_api_gateway_stage.this.invoke_url
 }
 

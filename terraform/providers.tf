@@ -2,7 +2,7 @@ provider "aws" {
   region = var.region
 
   default_tags {
-    # The deploy role may change an API only by these two tags: API Gateway's ids can't be known beforehand.
+    # The deploy role may change only APIs with these two tags. Their ids are not known in advance.
     tags = {
       project = "event-api"
       stage   = var.stage

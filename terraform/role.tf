@@ -1,15 +1,15 @@
 resource "aws_iam_role" "api_handler" {
   name               = "event-api-${var.stage}-api_handler"
-  description        = "What the Event API's function may do."
+  description        = "Permissions of the Event API's function."
   assume_role_policy = data.aws_iam_policy_document.lambda_trust.json
 
-  # Made by oidc/. The deploy role can make this role only with it.
+  # oidc/ creates it. The deploy role can create this role only with this boundary.
   permissions_boundary = "${local.iam}:policy/event-api-function-boundary-${var.stage}"
 }
 
 resource "aws_iam_role" "authorizer" {
   name               = "event-api-${var.stage}-authorizer"
-  description        = "What the Event API's authorizer may do."
+  description        = "Permissions of the Event API's authorizer."
   assume_role_policy = data.aws_iam_policy_document.lambda_trust.json
 
   # As above.
@@ -38,8 +38,8 @@ resource "aws_iam_role_policy" "api_handler" {
 }
 
 data "aws_iam_policy_document" "api_handler" {
-  # checkov:skip=CKV_AWS_111:X-Ray's two actions know no resource; all others name theirs.
-  # checkov:skip=CKV_AWS_356:X-Ray's two actions know no resource; all others name theirs.
+  # checkov:skip=CKV_AWS_111:X-Ray's two actions have no resource; all others name theirs.
+  # checkov:skip=CKV_AWS_356:X-Ray's two actions have no resource; all others name theirs.
   statement {
     sid       = "Events"
     actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
@@ -82,8 +82,8 @@ resource "aws_iam_role_policy" "authorizer" {
 }
 
 data "aws_iam_policy_document" "authorizer" {
-  # checkov:skip=CKV_AWS_111:X-Ray's two actions know no resource; all others name theirs.
-  # checkov:skip=CKV_AWS_356:X-Ray's two actions know no resource; all others name theirs.
+  # checkov:skip=CKV_AWS_111:X-Ray's two actions have no resource; all others name theirs.
+  # checkov:skip=CKV_AWS_356:X-Ray's two actions have no resource; all others name theirs.
   statement {
     sid       = "Tokens"
     actions   = ["dynamodb:GetItem"]

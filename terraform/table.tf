@@ -1,6 +1,6 @@
-# Encrypted at rest with the stage's own key, or with the one that DynamoDB owns: free, and no permission to grant.
+# Encrypted with the stage's own key, or with DynamoDB's key, which is free and needs no permissions.
 resource "aws_dynamodb_table" "events" {
-  # checkov:skip=CKV_AWS_119:A customer's key is the stage's choice: it costs a dollar a month.
+  # checkov:skip=CKV_AWS_119:A customer's key is the stage's choice: it costs a dollar per month.
   name                        = "event-api-${var.stage}-events"
   billing_mode                = var.table_capacity == null ? "PAY_PER_REQUEST" : "PROVISIONED"
   read_capacity               = try(var.table_capacity.read.min, null)
@@ -41,14 +41,14 @@ resource "aws_dynamodb_table" "events" {
   }
 
   lifecycle {
-    # Autoscaling moves them. The provider starts at 1 when the mode changes, and autoscaling lifts that to its minimum.
+    # Autoscaling changes them. When the mode changes, the provider starts at 1 and autoscaling raises it to its minimum.
     ignore_changes = [read_capacity, write_capacity]
   }
 }
 
-# Tokens that are revoked or have ended stay, so that the trail says who could call, and when.
+# Revoked and expired tokens stay in the table, so that it shows who could call, and when.
 resource "aws_dynamodb_table" "tokens" {
-  # checkov:skip=CKV_AWS_119:A customer's key is the stage's choice: it costs a dollar a month.
+  # checkov:skip=CKV_AWS_119:A customer's key is the stage's choice: it costs a dollar per month.
   name                        = "event-api-${var.stage}-tokens"
   billing_mode                = "PAY_PER_REQUEST"
   hash_key                    = "key_id"

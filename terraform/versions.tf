@@ -8,6 +8,6 @@ terraform {
     }
   }
 
-  # The rest is in stages/<stage>.s3.tfbackend; the bucket is given at init, since its name holds the account's id.
+  # The rest is in stages/<stage>.s3.tfbackend. `make plan` passes the bucket, because its name has the account's id.
   backend "s3" {}
 }

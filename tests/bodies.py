@@ -1,4 +1,4 @@
-"""Bodies that the API takes and refuses, one table for all who check it: the handler's tests and the gateway's."""
+"""Bodies that the API accepts and refuses. The tests of the handler and of API Gateway's model share this table."""
 
 import json
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ NOT_TYPES = ["", "1a", "_a", "-a", ".a", "a.", "a..b", "a b", "a\n", "é", "x" *
 
 NOT_PAYLOADS = [None, True, 1, 1.5, "{}", [], [{}]]
 
-MOMENTS = [
+TIMES = [
     "2026-01-31T09:30:00Z",
     "2026-01-31t09:30:00z",
     "2026-01-31T09:30:00.5+08:00",
@@ -23,7 +23,7 @@ MOMENTS = [
     "2016-12-31T23:59:60Z",
     "2017-01-01T07:59:60.5+08:00",
 ]
-NOT_MOMENTS = [
+INVALID_TIMES = [
     "",
     "2026-01-31",
     "2026-01-31T09:30:00",
@@ -51,7 +51,7 @@ NOT_MOMENTS = [
     ["2026-01-31T09:30:00Z"],
 ]
 
-# JSON texts of payloads that must come back with the same value.
+# Payloads that the API returns with the same value.
 LOSSLESS = [
     "{}",
     '{"a":1.0}',
@@ -73,8 +73,8 @@ LOSSLESS = [
     '{"brackets":"' + "[{" * 500 + '"}',
 ]
 
-# JSON texts (and what is not JSON) in the place of a payload's value that must be refused; pointers are of the faults.
-UNKEPT = [
+# Payloads that the API refuses, some of them not JSON, and the pointer of the fault.
+REFUSED_PAYLOADS = [
     ('{"a":NaN}', "/payload/a"),
     ('{"a":[1,Infinity]}', "/payload/a/1"),
     ('{"a":-Infinity}', "/payload/a"),
@@ -88,7 +88,7 @@ UNKEPT = [
     ('{"a":[' + "[" * 63 + "]" * 63 + "]}", "/payload/a" + "/0" * 63),
 ]
 
-# Bodies that are not the JSON text of one object.
+# Bodies that are not one JSON object.
 NOT_OBJECTS = [
     b"",
     b" ",
@@ -118,26 +118,26 @@ NOT_OBJECTS = [
 ]
 
 
-class Bad(NamedTuple):
-    """A body that is refused with 400: where its fault is, and whether the gateway's model refuses it too."""
+class InvalidBody(NamedTuple):
+    """A body that gets 400, the pointer of its fault, and whether API Gateway's model refuses it too."""
 
     body: bytes
     pointer: str
-    by_gateway: bool
+    refused_by_model: bool
 
 
-def posted(**fields: Any) -> bytes:
-    """Return a body as a caller sends it."""
+def body_of(**fields: Any) -> bytes:
+    """Return the body of an event with these fields."""
     return json.dumps({"type": "test_event", "payload": {}, **fields}).encode()
 
 
-def with_payload(text: str) -> bytes:
-    """Return a body with a payload as it is written."""
+def body_with_payload(text: str) -> bytes:
+    """Return the body of an event with this payload, as JSON text."""
     return f'{{"type": "test_event", "payload": {text}}}'.encode()
 
 
-# What a pattern cannot say of a moment.
-BEYOND_A_PATTERN = [
+# Times that no pattern can refuse.
+IMPOSSIBLE_TIMES = [
     "2026-02-30T00:00:00Z",
     "2025-02-29T00:00:00Z",
     "2026-13-01T00:00:00Z",
@@ -145,29 +145,29 @@ BEYOND_A_PATTERN = [
     "0000-01-01T00:00:00Z",
 ]
 
-# Whole bodies, for what checks them before the handler does.
-GOOD = [
-    posted(),
-    posted(id="order-1001", occurred_at="2026-01-31T09:30:00Z"),
+# Complete bodies, for the check before the handler.
+VALID_BODIES = [
+    body_of(),
+    body_of(id="order-1001", occurred_at="2026-01-31T09:30:00Z"),
     b' \t\r\n{"payload": {}, "\\u0074ype": "\\u0061"}\n',
-    *[posted(id=event_id) for event_id in IDS],
-    *[posted(type=event_type) for event_type in TYPES],
-    *[posted(occurred_at=moment) for moment in MOMENTS],
-    *[with_payload(text) for text in LOSSLESS],
-    with_payload('{"a":[' + "1" * 5000 + ",0." + "1" * 5000 + ",1e99999999999]}"),
-    with_payload('{"": "\u007f \ufffd \u2028 \uffff \U0010ffff"}'),
-    posted(payload={"fill": "x" * (MAX_BODY_BYTES - len(posted(payload={"fill": ""})))}),
+    *[body_of(id=event_id) for event_id in IDS],
+    *[body_of(type=event_type) for event_type in TYPES],
+    *[body_of(occurred_at=time) for time in TIMES],
+    *[body_with_payload(text) for text in LOSSLESS],
+    body_with_payload('{"a":[' + "1" * 5000 + ",0." + "1" * 5000 + ",1e99999999999]}"),
+    body_with_payload('{"": "\u007f \ufffd \u2028 \uffff \U0010ffff"}'),
+    body_of(payload={"fill": "x" * (MAX_BODY_BYTES - len(body_of(payload={"fill": ""})))}),
 ]
-BAD = [
-    *[Bad(body, "", True) for body in NOT_OBJECTS],
-    Bad(b"{}", "/type", True),
-    Bad(b'{"payload": {}}', "/type", True),
-    Bad(b'{"type": "a"}', "/payload", True),
-    Bad(b'{"type": "a", "type": "a", "payload": {}}', "/type", False),
-    *[Bad(posted(**{name: "a"}), f"/{name}", True) for name in ("occured_at", "created_at", "Id")],
-    *[Bad(posted(id=event_id), "/id", True) for event_id in NOT_IDS],
-    *[Bad(posted(type=event_type), "/type", True) for event_type in NOT_TYPES],
-    *[Bad(posted(payload=payload), "/payload", True) for payload in NOT_PAYLOADS],
-    *[Bad(posted(occurred_at=moment), "/occurred_at", moment not in BEYOND_A_PATTERN) for moment in NOT_MOMENTS],
-    *[Bad(with_payload(text), pointer, False) for text, pointer in UNKEPT],
+INVALID_BODIES = [
+    *[InvalidBody(body, "", True) for body in NOT_OBJECTS],
+    InvalidBody(b"{}", "/type", True),
+    InvalidBody(b'{"payload": {}}', "/type", True),
+    InvalidBody(b'{"type": "a"}', "/payload", True),
+    InvalidBody(b'{"type": "a", "type": "a", "payload": {}}', "/type", False),
+    *[InvalidBody(body_of(**{name: "a"}), f"/{name}", True) for name in ("occured_at", "created_at", "Id")],
+    *[InvalidBody(body_of(id=event_id), "/id", True) for event_id in NOT_IDS],
+    *[InvalidBody(body_of(type=event_type), "/type", True) for event_type in NOT_TYPES],
+    *[InvalidBody(body_of(payload=payload), "/payload", True) for payload in NOT_PAYLOADS],
+    *[InvalidBody(body_of(occurred_at=time), "/occurred_at", time not in IMPOSSIBLE_TIMES) for time in INVALID_TIMES],
+    *[InvalidBody(body_with_payload(text), pointer, False) for text, pointer in REFUSED_PAYLOADS],
 ]

@@ -1,4 +1,4 @@
-"""Who calls, and what each gets: the table that holds in process, on the local server and on a deployed stage."""
+"""The callers and the responses that each gets, in process, on the local server and on a deployed stage."""
 
 import json
 import time
@@ -9,14 +9,14 @@ from chalicelib.token import ALPHABET, CHECKSUM_LENGTH, READ, WRITE, checksum
 from targets import JSON, Answer, Api, an_event, get, post
 from tokens import TokenTable
 
-TENANT = "acme"  # of the callers below, but of the one from elsewhere
+TENANT = "acme"  # of all callers below except "other tenant"
 
 
 class Caller(NamedTuple):
-    """How a caller's Authorization field is made, and the statuses of its POST, and GET and HEAD of another's event."""
+    """A caller's Authorization header, and the statuses of its POST, and of its GET or HEAD of a stored event."""
 
     name: str
-    field: Callable[[TokenTable], str | None]
+    authorization: Callable[[TokenTable], str | None]
     post: int
     read: int
 
@@ -26,26 +26,26 @@ def token_of(
 ) -> str:
     """Return a new token's text."""
     expires_at = None if ends_in is None else int(time.time()) + ends_in
-    text, made = table.create(tenant, "caller", frozenset(scopes), expires_at)
+    text, token = table.create(tenant, "caller", frozenset(scopes), expires_at)
     if revoked:
-        table.revoke(made.key_id)
+        table.revoke(token.key_id)
     return text
 
 
 def bearer(text: str) -> str:
-    """Return the Authorization field of a token."""
+    """Return the Authorization header of a token."""
     return f"Bearer {text}"
 
 
 def with_other_secret(text: str) -> str:
-    """Return a token with the key id of another and a secret that is whole, and not its own."""
+    """Return a token with a valid checksum and a wrong secret."""
     unchecked = text[:-CHECKSUM_LENGTH]
     changed = unchecked[:-1] + ALPHABET[(ALPHABET.index(unchecked[-1]) + 1) % len(ALPHABET)]
     return changed + checksum(changed)
 
 
 def with_other_key_id(text: str) -> str:
-    """Return a token that is whole, and that nobody was given."""
+    """Return a token with a valid checksum and a key id that nobody has."""
     _, _, rest = text[:-CHECKSUM_LENGTH].split("_")
     unchecked = f"evt_{'0' * 16}_{rest}"
     return unchecked + checksum(unchecked)
@@ -71,19 +71,19 @@ CALLERS = [
 ]
 
 
-def call(api: Api, method: str, field: str | None, event_id: str) -> Answer:
-    """Post a new event, or read one, with an Authorization field or without."""
-    caller = {} if field is None else {"Authorization": field}
+def call(api: Api, method: str, authorization: str | None, event_id: str) -> Answer:
+    """Post a new event, or read one, with or without an Authorization header."""
+    caller = {} if authorization is None else {"Authorization": authorization}
     return post(api, an_event(), **caller) if method == "POST" else get(api, event_id, method, **caller)
 
 
 def assert_refused(answer: Answer, status: int, method: str) -> None:
-    """Assert that an answer is the whole problem of its status, and tells a client how to call."""
+    """Assert that a response is the complete problem of its status, and tells a client how to authenticate."""
     kinds = {401: "unauthorized", 403: "forbidden", 404: "event-not-found"}
-    asks = {401: "Bearer", 403: 'Bearer error="insufficient_scope"', 404: None}
+    challenges = {401: "Bearer", 403: 'Bearer error="insufficient_scope"', 404: None}
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers.get("www-authenticate") == asks[status]
+    assert answer.headers.get("www-authenticate") == challenges[status]
     if method == "HEAD":
         assert answer.body == b""
         return
@@ -92,24 +92,24 @@ def assert_refused(answer: Answer, status: int, method: str) -> None:
     assert body == {"type": f"urn:event-api:problem:{kinds[status]}", "status": status}
 
 
-# As a gateway may find a route for them all.
+# Spellings of a path for which a gateway may find the same route.
 SPELLINGS = ["/events/", "//events", "/events//", "/events;a", "/events?a=1", "/events/?a", "/%65vents", "/events/.."]
 
 
 def check_spelling(api: Api, table: TokenTable, path: str) -> None:
-    """Assert that who may only read stores nothing, however the path is written."""
-    field = bearer(token_of(table, READ))
+    """Assert that a token for reading stores nothing, with any spelling of the path."""
+    authorization = bearer(token_of(table, READ))
     event = an_event()
     body = json.dumps(event).encode()
-    assert api.request("POST", path, body, {**JSON, "Authorization": field}).status in (403, 404)
-    assert get(api, event["id"], Authorization=field).status == 404
+    assert api.request("POST", path, body, {**JSON, "Authorization": authorization}).status in (403, 404)
+    assert get(api, event["id"], Authorization=authorization).status == 404
 
 
 def check(api: Api, table: TokenTable, caller: Caller, method: str) -> None:
-    """Assert that a caller gets what the table says, of an event that one of the first tenant stored."""
+    """Assert that a caller gets the statuses in the table. A caller of the first tenant stored the event."""
     stored = post(api, an_event(), Authorization=bearer(token_of(table, WRITE)))
     assert stored.status == 201
-    answer = call(api, method, caller.field(table), stored.json["id"])
+    answer = call(api, method, caller.authorization(table), stored.json["id"])
     status = caller.post if method == "POST" else caller.read
     assert answer.status == status, answer
     if status >= 400:

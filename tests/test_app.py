@@ -1,4 +1,4 @@
-"""The app as Lambda calls it, where HTTP alone does not show it."""
+"""The app as Lambda calls it: cases that a request over HTTP does not show."""
 
 import base64
 import json
@@ -18,14 +18,14 @@ BODY = json.dumps({"id": "a", "type": "t", "payload": {"n": 1}})
 
 
 class Context:
-    """What of Lambda's context the app reads."""
+    """The part of Lambda's context that the app reads."""
 
     aws_request_id = "lambda-request"
 
 
 @pytest.fixture(name="table", autouse=True)
 def _table() -> Any:
-    """A table of the test's own."""
+    """New tables for each test."""
     with tables_in_moto() as client:
         yield client
 
@@ -57,12 +57,12 @@ def kind(response: dict[str, Any]) -> tuple[int, str]:
 
 
 def test_location_has_the_stages_prefix() -> None:
-    """Served under a stage, an event's address has the stage in it."""
+    """Location starts with the name of the stage."""
     assert post(BODY)["headers"]["Location"] == "/prod/events/a"
 
 
 def test_body_may_come_as_base64() -> None:
-    """The gateway may pass a body as base64; the event is the same."""
+    """API Gateway may pass a body as base64. The event is the same."""
     encoded = base64.b64encode(BODY.encode()).decode()
     assert post(encoded, isBase64Encoded=True)["statusCode"] == 201
     assert json.loads(get("a")["body"])["payload"] == {"n": 1}
@@ -70,14 +70,14 @@ def test_body_may_come_as_base64() -> None:
 
 @pytest.mark.parametrize("extra", [0, 1])
 def test_body_limit_is_counted_after_base64(extra: int) -> None:
-    """The limit is of the bytes that the caller sent."""
+    """The limit counts the bytes that the caller sent."""
     body = BODY + " " * (262_144 + extra - len(BODY))
     answer = post(base64.b64encode(body.encode()).decode(), isBase64Encoded=True)
     assert answer["statusCode"] == (413 if extra else 201)
 
 
 def test_body_that_the_gateway_changed_is_refused() -> None:
-    """Bytes that are not UTF-8 come from the gateway as U+FFFD: not what was sent, so not an event."""
+    """API Gateway replaces bytes that are not UTF-8 with U+FFFD. Such a body is refused."""
     sent = b'{"id":"a","type":"t","payload":{"s":"\xff"}}'
     answer = post(sent.decode(errors="replace"), ("Content-Length", str(len(sent))))
     assert answer["statusCode"] == 400
@@ -87,7 +87,7 @@ def test_body_that_the_gateway_changed_is_refused() -> None:
 
 
 def test_no_body_is_refused() -> None:
-    """A POST without a body is a fault of the whole."""
+    """A POST without a body gets 400."""
     assert post(None)["statusCode"] == 400
 
 
@@ -197,21 +197,21 @@ def test_several_identity_codings_are_none() -> None:
 
 
 def test_problem_names_the_gateways_request() -> None:
-    """The request_id of a problem is the one of the gateway's access log."""
+    """The request_id of a problem is the one in the access log."""
     assert json.loads(get("unknown")["body"])["request_id"] == "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 
 
-def test_problem_names_lambdas_request_where_no_gateway_is() -> None:
-    """Without a gateway's request id, the function's own is named."""
+def test_problem_names_lambdas_request_without_a_gateway() -> None:
+    """Without a request id of the gateway, a problem has the one of the function."""
     event = gateway_event("GET", "/events/{event_id}", {"event_id": "-"}, None)
     del event["requestContext"]["requestId"]  # type: ignore[attr-defined]
     assert json.loads(event_api.app(event, Context)["body"])["request_id"] == "lambda-request"
 
 
-def test_unhandled_exception_says_nothing_of_the_inside(
+def test_unhandled_exception_tells_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A fault of the service is a 500 whose cause is in the log alone."""
+    """An unexpected exception is a 500. Only the log has its cause."""
     monkeypatch.setenv("RETENTION_DAYS", "a secret of the configuration")
     answer = post(BODY)
     assert answer["statusCode"] == 500
@@ -221,28 +221,28 @@ def test_unhandled_exception_says_nothing_of_the_inside(
     assert "secret" not in answer["body"] and "secret" in caplog.text
 
 
-def test_call_that_is_no_request_is_refused() -> None:
-    """A direct invocation, not by the gateway, is a problem and no traceback."""
+def test_direct_invocation_is_refused() -> None:
+    """An invocation that is not a request of API Gateway gets a problem, not a traceback."""
     answer = event_api.app({"warm": "up"}, Context)
     assert answer["statusCode"] == 500
     assert json.loads(answer["body"])["type"] == "urn:event-api:problem:internal-error"
 
 
 @pytest.mark.parametrize(("days", "longest"), [("1", 86_400), ("100000", 31_536_000), ("0", 31_536_000)])
-def test_event_may_be_cached_no_longer_than_it_is_kept(
+def test_event_is_not_cached_after_its_retention(
     monkeypatch: pytest.MonkeyPatch, days: str, longest: int
 ) -> None:
-    """max-age is bounded by retention, and by a year."""
+    """max-age is at most the retention, and at most a year."""
     monkeypatch.setenv("RETENTION_DAYS", days)
     assert post(BODY)["statusCode"] == 201
     max_age = int(get("a")["headers"]["Cache-Control"].split(", ")[1].removeprefix("max-age="))
     assert longest - 5 <= max_age <= longest
 
 
-@pytest.mark.parametrize(("on_lambda", "made"), [(True, "1"), (False, "0")])
-def test_client_is_made_in_lambdas_init(on_lambda: bool, made: str) -> None:
-    """Importing the app makes its client on Lambda, and nothing elsewhere."""
+@pytest.mark.parametrize(("on_lambda", "clients"), [(True, "1"), (False, "0")])
+def test_client_is_created_in_lambdas_init(on_lambda: bool, clients: str) -> None:
+    """An import of the app creates the client on Lambda, and nothing elsewhere."""
     environment = {**os.environ, **({"AWS_LAMBDA_FUNCTION_NAME": "f"} if on_lambda else {})}
     code = "import app; print(app.dynamodb.cache_info().currsize)"
     command = [sys.executable, "-c", code]
-    assert subprocess.check_output(command, cwd=ROOT / "eventsapp", env=environment, text=True).strip() == made
+    assert subprocess.check_output(command, cwd=ROOT / "eventsapp", env=environment, text=True).strip() == clients

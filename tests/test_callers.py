@@ -1,4 +1,4 @@
-"""Who calls: the table of callers in process and on the local server, and what no caller may cause or learn."""
+"""Callers in process and on the local server: what each gets, and what no caller can cause or learn."""
 
 import json
 import re
@@ -22,7 +22,7 @@ from targets import Api, UrlApi, an_event, get, post
 from tokens import TokenTable, local_client
 
 METHODS = ["POST", "GET", "HEAD"]
-AUTHORIZER: ChaliceAuthorizer = vars(event_api)["authorizer"]  # what chalice makes of the function
+AUTHORIZER: ChaliceAuthorizer = vars(event_api)["authorizer"]  # chalice wraps the function in it
 
 
 @pytest.fixture(name="moto_table", scope="module")
@@ -34,7 +34,7 @@ def _moto_table() -> Iterator[TokenTable]:
 
 @pytest.fixture(name="bare_api")
 def _bare_api(moto_table: TokenTable) -> Api:
-    """The app in this process, called with what a test says and no token else."""
+    """The app in this process, called without a token unless a test sends one."""
     del moto_table
     return InProcessApi(event_api.app)
 
@@ -48,19 +48,19 @@ def _local_table(local_process: LocalProcess) -> TokenTable:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: caller.name)
-def test_caller_gets_its_due_in_process(
+def test_caller_in_process(
     bare_api: Api, moto_table: TokenTable, caller: Caller, method: str
 ) -> None:
-    """Whoever calls the app gets what the table says."""
+    """Each caller of the app gets the response in the table."""
     check(bare_api, moto_table, caller, method)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: caller.name)
-def test_caller_gets_its_due_on_the_local_server(
+def test_caller_on_the_local_server(
     local_process: LocalProcess, local_table: TokenTable, caller: Caller, method: str
 ) -> None:
-    """Whoever calls the local server gets what the table says."""
+    """Each caller of the local server gets the response in the table."""
     check(UrlApi(local_process.url), local_table, caller, method)
 
 
@@ -72,9 +72,9 @@ PATHS = ("events", "events/", "events/a", "events/a/", "events/a/b", "")
 EVERYTHING = {(method, path) for method in AuthResponse.ALL_HTTP_METHODS for path in PATHS}
 
 
-def opened(table: TokenTable, asked: str, *scopes: str) -> set[tuple[str, str]]:
-    """Return what of everything a new token opens, as the gateway holds it against the policy it was told first."""
-    request = {"type": "TOKEN", "authorizationToken": bearer(token_of(table, *scopes)), "methodArn": ARN + asked}
+def allowed_requests(table: TokenTable, first: str, *scopes: str) -> set[tuple[str, str]]:
+    """Return the requests that a new token may make, by the policy for its first request."""
+    request = {"type": "TOKEN", "authorizationToken": bearer(token_of(table, *scopes)), "methodArn": ARN + first}
     (statement,) = AUTHORIZER(request, None)["policyDocument"]["Statement"]
     assert statement["Effect"] == "Allow" and statement["Action"] == "execute-api:Invoke"
     return {
@@ -88,26 +88,26 @@ WRITING = {(method, path) for method, path in EVERYTHING if method == "POST"}
 READING = {(method, path) for method, path in EVERYTHING if method in ("GET", "HEAD")}
 
 
-@pytest.mark.parametrize("asked", ["POST/events", "GET/events/a", "PUT/events", "HEAD/events/b"])
+@pytest.mark.parametrize("first", ["POST/events", "GET/events/a", "PUT/events", "HEAD/events/b"])
 @pytest.mark.parametrize(
     ("scopes", "expected"),
     [((WRITE,), EVERYTHING - READING), ((READ,), EVERYTHING - WRITING), ((WRITE, READ), EVERYTHING)],
 )
-def test_policy_is_the_same_whatever_was_asked_first(
-    moto_table: TokenTable, asked: str, scopes: tuple[str, ...], expected: set[tuple[str, str]]
+def test_policy_does_not_depend_on_the_first_request(
+    moto_table: TokenTable, first: str, scopes: tuple[str, ...], expected: set[tuple[str, str]]
 ) -> None:
-    """A kept policy is right for every later request: just the scopes' methods, and those that are a 405."""
-    assert opened(moto_table, asked, *scopes) == expected
+    """A cached policy is right for every later request: the scopes' methods, and those that get 405."""
+    assert allowed_requests(moto_table, first, *scopes) == expected
 
 
 @pytest.mark.parametrize("path", SPELLINGS)
-def test_no_spelling_of_the_path_lends_a_scope(bare_api: Api, moto_table: TokenTable, path: str) -> None:
-    """Who may only read stores nothing, however the path is written."""
+def test_no_spelling_of_the_path_adds_a_scope(bare_api: Api, moto_table: TokenTable, path: str) -> None:
+    """A token for reading stores nothing, with any spelling of the path."""
     check_spelling(bare_api, moto_table, path)
 
 
 def test_policy_names_no_other_api(moto_table: TokenTable) -> None:
-    """What is opened is of the API and the stage that asked."""
+    """A policy allows calls of the API and the stage of the request only."""
     request = {"type": "TOKEN", "authorizationToken": bearer(token_of(moto_table, WRITE, READ)), "methodArn": ARN}
     (statement,) = AUTHORIZER(request, None)["policyDocument"]["Statement"]
     assert all(resource.startswith(ARN) for resource in statement["Resource"])
@@ -127,18 +127,18 @@ def test_authorizer_passes_tenant_scopes_and_key_id(
     assert text.split("_")[2] not in json.dumps(answer)
 
 
-def test_gateway_knows_an_unknown_caller_by_the_message(moto_table: TokenTable) -> None:
-    """API Gateway answers 401 to this message alone; any other failure is one of the service."""
+def test_unauthorized_has_the_text_that_the_gateway_expects(moto_table: TokenTable) -> None:
+    """API Gateway responds with 401 to this text only. Every other error of the authorizer is a 500 for it."""
     del moto_table
     with pytest.raises(Unauthorized, match="^Unauthorized$"):
         AUTHORIZER.func(AuthRequest("TOKEN", "Bearer x", ARN))
 
 
 @pytest.mark.parametrize("switch", ["AUTH", "EVENT_API_AUTH", "AUTH_OFF"])
-def test_what_is_deployed_has_no_switch(
+def test_deployed_app_has_no_switch(
     bare_api: Api, moto_table: TokenTable, monkeypatch: pytest.MonkeyPatch, switch: str
 ) -> None:
-    """The environment turns nothing off in what ships: that is local.py's alone."""
+    """No variable of the environment turns the authorizer off in the code that ships."""
     monkeypatch.setenv(switch, "off")
     assert call(bare_api, "POST", None, "").status == 401
     assert call(bare_api, "POST", bearer(token_of(moto_table, READ)), "").status == 403
@@ -147,8 +147,8 @@ def test_what_is_deployed_has_no_switch(
 # Tenants
 
 
-def test_tenants_have_each_their_ids(bare_api: Api, moto_table: TokenTable) -> None:
-    """One id is one event for each tenant: the other's is neither in the way nor to be seen."""
+def test_ids_belong_to_one_tenant(bare_api: Api, moto_table: TokenTable) -> None:
+    """Two tenants can use one id. Neither sees the other's event, or that it exists."""
     acme, other = (bearer(token_of(moto_table, WRITE, READ, tenant=tenant)) for tenant in ("acme", "other"))
     event = an_event()
     assert post(bare_api, event, Authorization=acme).status == 201
@@ -163,14 +163,14 @@ def test_tenants_have_each_their_ids(bare_api: Api, moto_table: TokenTable) -> N
 
 @pytest.mark.parametrize("header", ["X-Tenant", "Tenant", "X-Amzn-Tenant", "principalId", "X-Forwarded-User"])
 def test_no_header_names_the_tenant(bare_api: Api, moto_table: TokenTable, header: str) -> None:
-    """Whatever else a caller says, it is of the tenant of its token."""
+    """Only the token decides on the tenant, whatever headers a caller sends."""
     acme, other = (bearer(token_of(moto_table, WRITE, READ, tenant=tenant)) for tenant in ("acme", "other"))
     event_id = post(bare_api, an_event(), Authorization=acme).json["id"]
     assert get(bare_api, event_id, Authorization=other, **{header: "acme"}).status == 404
 
 
-def test_answer_shows_no_tenant(bare_api: Api, moto_table: TokenTable) -> None:
-    """An event is answered as its caller sent it."""
+def test_response_does_not_contain_the_tenant(bare_api: Api, moto_table: TokenTable) -> None:
+    """A response has the fields of the event, and nothing of the tenant."""
     field = bearer(token_of(moto_table, WRITE, READ))
     event = an_event()
     for answer in (post(bare_api, event, Authorization=field), get(bare_api, event["id"], Authorization=field)):
@@ -178,7 +178,7 @@ def test_answer_shows_no_tenant(bare_api: Api, moto_table: TokenTable) -> None:
         assert TENANT not in json.dumps([answer.headers, answer.json])
 
 
-# What no header may cause
+# Odd headers
 
 FIELDS = st.one_of(
     st.text(max_size=200),
@@ -190,15 +190,15 @@ FIELDS = st.one_of(
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(field=FIELDS, method=st.sampled_from(METHODS), path=st.sampled_from(["/events/a", "/events", "/nothing"]))
-def test_no_field_causes_a_fault(bare_api: Api, field: str, method: str, path: str) -> None:
-    """Whatever stands in Authorization, the answer is 401, or 404 where there is no path."""
+def test_no_authorization_header_breaks_the_app(bare_api: Api, field: str, method: str, path: str) -> None:
+    """Any Authorization header without a valid token gets 401, or 404 for an unknown path."""
     assert bare_api.request(method, path, None, {"Authorization": field}).status == (404 if path == "/nothing" else 401)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(field=FIELDS.filter(lambda field: not re.search(r"[\r\n\0]", field)), method=st.sampled_from(METHODS))
-def test_no_field_causes_a_fault_of_the_server(local_process: LocalProcess, field: str, method: str) -> None:
-    """What HTTP can carry as a field is never a 500, nor a cut connection."""
+def test_no_authorization_header_breaks_the_server(local_process: LocalProcess, field: str, method: str) -> None:
+    """No Authorization header that HTTP allows causes a 500 or a closed connection."""
     headers: dict[str, Any] = {"Authorization": field.encode("utf-8", "replace")}
     answer = UrlApi(local_process.url).request(method, "/events/a", None, headers)
     assert answer.status in (400, 401)
@@ -211,10 +211,10 @@ NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,20}", fullmatch=True).filter(
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(headers=st.dictionaries(NAMES, st.text(max_size=30), max_size=5))
-def test_no_other_header_causes_a_fault(bare_api: Api, moto_table: TokenTable, headers: dict[str, str]) -> None:
-    """Headers that mean nothing here change nothing."""
-    whole = {**headers, "Authorization": bearer(READER.setdefault("text", token_of(moto_table, READ)))}
-    assert bare_api.request("GET", "/events/unknown", None, whole).status == 404
+def test_no_other_header_breaks_the_app(bare_api: Api, moto_table: TokenTable, headers: dict[str, str]) -> None:
+    """Headers that the app does not know change nothing."""
+    lines = {**headers, "Authorization": bearer(READER.setdefault("text", token_of(moto_table, READ)))}
+    assert bare_api.request("GET", "/events/unknown", None, lines).status == 404
 
 
 READER: dict[str, str] = {}  # one token for all examples
@@ -227,7 +227,7 @@ READER: dict[str, str] = {}  # one token for all examples
 def test_token_table_that_fails_is_503_in_time(
     bare_api: Api, moto_table: TokenTable, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    """When nobody can say who calls, nobody is let in, and nobody is told to be unknown."""
+    """If the token cannot be checked, the response is 503, and not 401."""
     field = bearer(token_of(moto_table, WRITE, READ))
     store = FaultyStore("http://127.0.0.1:1")
     store.afterwards = fault

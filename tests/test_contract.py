@@ -12,14 +12,14 @@ import pytest
 from bodies import (
     IDS,
     LOSSLESS,
-    MOMENTS,
+    TIMES,
     NOT_IDS,
-    NOT_MOMENTS,
+    INVALID_TIMES,
     NOT_OBJECTS,
     NOT_PAYLOADS,
     NOT_TYPES,
     TYPES,
-    UNKEPT,
+    REFUSED_PAYLOADS,
 )
 from targets import JSON, Answer, Api, an_event, event_with_payload, get, post
 
@@ -153,14 +153,14 @@ def test_payload_that_is_no_object_is_refused(api: Api, payload: Any) -> None:
     assert_faults(post(api, an_event(payload=payload)), "/payload")
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", TIMES)
 def test_occurred_at_is_taken(api: Api, moment: str) -> None:
     """A date and time with an offset comes back as it was sent."""
     answer = post(api, an_event(occurred_at=moment))
     assert (answer.status, answer.json["occurred_at"]) == (201, moment)
 
 
-@pytest.mark.parametrize("moment", NOT_MOMENTS)
+@pytest.mark.parametrize("moment", INVALID_TIMES)
 def test_occurred_at_of_another_form_is_refused(api: Api, moment: Any) -> None:
     """An occurred_at that is no moment of RFC 3339 with an offset is a fault there."""
     assert_faults(post(api, an_event(occurred_at=moment)), "/occurred_at")
@@ -199,7 +199,7 @@ def test_payload_comes_back_with_the_same_value(api: Api, text: str) -> None:
     assert get(api, event_id).body == posted.body
 
 
-@pytest.mark.parametrize(("text", "pointer"), UNKEPT)
+@pytest.mark.parametrize(("text", "pointer"), REFUSED_PAYLOADS)
 def test_value_that_json_cannot_carry_is_refused(api: Api, text: str, pointer: str) -> None:
     """NaN, Infinity, a duplicate key, a lone surrogate and nesting deeper than 64 are faults where they stand."""
     event_id, body = event_with_payload(text)

@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 import pytest
-from bodies import LOSSLESS, NOT_OBJECTS, UNKEPT
+from bodies import LOSSLESS, NOT_OBJECTS, REFUSED_PAYLOADS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -163,7 +163,7 @@ def test_stored_text_has_the_value_that_was_sent(text: str) -> None:
     assert len(payload) <= len(text.encode())
 
 
-@pytest.mark.parametrize("payload", [text for text, _ in UNKEPT])
+@pytest.mark.parametrize("payload", [text for text, _ in REFUSED_PAYLOADS])
 def test_unkept_values_are_refused(payload: str) -> None:
     """What JSON cannot promise to carry is refused with its place."""
     with pytest.raises(InvalidEvent) as refused:

@@ -1,4 +1,4 @@
-"""A store that fails: the answer is 503 in time, and what was acknowledged is there."""
+"""A store that fails: the response is 503 in time, and acknowledged events are stored."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from tokens import TokenTable, local_client
 
 import app as event_api
 
-BOUND = 10  # seconds, in which the store answers or gives up
+BOUND = 10  # seconds, in which a caller gets a response
 
 ALL_FAULTS = ["throttled", "failed", "garbled", "cut", "cut short", "hangs", "denied"]
 LOST_ANSWERS = ["written, cut", "written, cut short", "written, failed", "written, garbled", "written, throttled"]
@@ -31,7 +31,7 @@ QUICK_FAULTS = ["none", "throttled", "failed", "garbled", "cut", "cut short", *L
 
 @pytest.fixture(name="aws", scope="module")
 def _aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The endpoint of an embedded AWS that has the table."""
+    """The endpoint of an embedded AWS that has the tables."""
     stop = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
     endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -54,7 +54,7 @@ def _aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(name="store")
 def _store(aws: str) -> Iterator[FaultyStore]:
-    """The store that fails as it is told to."""
+    """The store that fails as a test says."""
     store = FaultyStore(aws)
     yield store
     store.close()
@@ -75,7 +75,7 @@ def app_on(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
 
 
 def assert_unavailable(answer: Answer, since: float) -> None:
-    """Assert that an answer says to come back, and came in time."""
+    """Assert that a response tells the caller to retry, and came in time."""
     assert time.monotonic() - since < BOUND
     assert answer.status == 503, answer
     assert int(answer.headers["retry-after"]) > 0
@@ -133,7 +133,7 @@ def test_deadlines_have_room_for_a_second_attempt() -> None:
 
 
 def test_store_that_refuses_connections_is_503_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that nothing listens for is 503."""
+    """A store that refuses connections is 503."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     for api in app_on(f"http://127.0.0.1:{port}", monkeypatch):
@@ -142,7 +142,7 @@ def test_store_that_refuses_connections_is_503_in_time(monkeypatch: pytest.Monke
 
 
 def test_store_that_never_accepts_is_503_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store whose connections are not taken up is 503."""
+    """A store that does not accept connections is 503."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -157,16 +157,16 @@ def test_store_that_never_accepts_is_503_in_time(monkeypatch: pytest.MonkeyPatch
             connection.close()
 
 
-def test_what_a_retry_cannot_mend_is_asked_once(faulty: Api, store: FaultyStore) -> None:
-    """A refusal for good is not asked for again."""
+def test_permanent_error_is_not_retried(faulty: Api, store: FaultyStore) -> None:
+    """An error that will not pass is not retried."""
     store.afterwards = "denied"
     assert post(faulty, an_event()).status == 503
     assert store.calls == 1
 
 
 @pytest.mark.parametrize("fault", ["throttled", "failed", "garbled", "cut", "cut short", "hangs"])
-def test_passing_fault_is_mended_by_a_retry(faulty: Api, store: FaultyStore, fault: str) -> None:
-    """A fault that passes is not seen by the caller."""
+def test_transient_fault_is_retried(faulty: Api, store: FaultyStore, fault: str) -> None:
+    """The caller does not see a transient fault."""
     event = an_event()
     store.faults = [fault]
     assert post(faulty, event).status == 201
@@ -179,7 +179,7 @@ def test_passing_fault_is_mended_by_a_retry(faulty: Api, store: FaultyStore, fau
 def test_retry_of_a_written_attempt_is_the_same_first_post(
     faulty: Api, store: FaultyStore, fault: str, if_none_match: str
 ) -> None:
-    """An attempt that was written but not answered is not taken for another caller's event."""
+    """A retry recognises the event that its first attempt wrote, although the response was lost."""
     event = an_event()
     store.faults = [fault]
     answer = post(faulty, event, if_none_match=if_none_match)
@@ -188,8 +188,8 @@ def test_retry_of_a_written_attempt_is_the_same_first_post(
     assert post(faulty, event).headers["idempotent-replayed"] == "true"
 
 
-def test_miss_is_not_told_by_a_failing_store(faulty: Api, store: FaultyStore) -> None:
-    """A 404 needs the consistent read: without it nobody knows."""
+def test_failing_store_is_not_404(faulty: Api, store: FaultyStore) -> None:
+    """A 404 needs a consistent read that succeeds."""
     store.faults = ["none"]
     store.afterwards = "failed"
     assert get(faulty, "unknown").status == 503
@@ -198,7 +198,7 @@ def test_miss_is_not_told_by_a_failing_store(faulty: Api, store: FaultyStore) ->
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(faults=st.lists(st.sampled_from(QUICK_FAULTS), max_size=8), given_id=st.booleans())
 def test_acknowledged_event_is_there(faulty: Api, store: FaultyStore, faults: list[str], given_id: bool) -> None:
-    """Whatever fails in whatever order, what was answered 201 or 200 is there, and 503 can be sent again."""
+    """After any faults in any order, an event with 201 or 200 is stored, and a POST with 503 can be sent again."""
     event = an_event()
     if not given_id:
         del event["id"]
@@ -220,7 +220,7 @@ def test_acknowledged_event_is_there(faulty: Api, store: FaultyStore, faults: li
 def test_giving_up_is_logged_without_the_payload(
     faulty: Api, store: FaultyStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says which error and after how many attempts, and nothing of the event."""
+    """The log has the error and the number of attempts, and nothing of the event."""
     store.afterwards = "throttled"
     with caplog.at_level(logging.DEBUG):
         post(faulty, an_event(payload={"card": "4111111111111111"}))

@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from bodies import BAD, GOOD
+from bodies import INVALID_BODIES, VALID_BODIES
 from changes import Json
 from chalicelib import event, problem
 from hypothesis import given
@@ -44,20 +44,20 @@ def handler_accepts(body: bytes) -> bool:
     return True
 
 
-@pytest.mark.parametrize("body", GOOD, ids=lambda body: ascii(body[:60]))
+@pytest.mark.parametrize("body", VALID_BODIES, ids=lambda body: ascii(body[:60]))
 def test_valid_body_passes_both(model: Json, body: bytes) -> None:
     """API Gateway and the handler accept a valid body."""
     assert handler_accepts(body)
     assert gateway_accepts(model, body)
 
 
-@pytest.mark.parametrize("bad", BAD, ids=lambda bad: ascii(bad.body[:60]))
-def test_handler_refuses_every_invalid_body(model: Json, bad: Any) -> None:
+@pytest.mark.parametrize("invalid", INVALID_BODIES, ids=lambda invalid: ascii(invalid.body[:60]))
+def test_handler_refuses_every_invalid_body(model: Json, invalid: Any) -> None:
     """The handler refuses an invalid body, with a pointer. The model refuses it if draft 4 can express the rule."""
     with pytest.raises(problem.InvalidEvent) as refused:
-        event.parse(bad.body)
-    assert bad.pointer in [fault["pointer"] for fault in refused.value.members["errors"]]
-    assert gateway_accepts(model, bad.body) is not bad.by_gateway
+        event.parse(invalid.body)
+    assert invalid.pointer in [fault["pointer"] for fault in refused.value.members["errors"]]
+    assert gateway_accepts(model, invalid.body) is not invalid.refused_by_model
 
 
 TEXTS = st.one_of(

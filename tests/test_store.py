@@ -1,4 +1,4 @@
-"""The store against moto: write once, read, and nothing else."""
+"""The store with moto: write once, and read."""
 
 import re
 import time
@@ -40,7 +40,7 @@ def content(payload: str = '{"n":1}', event_id: str = "a") -> Content:
 
 
 def test_written_event_is_read(client: BaseClient) -> None:
-    """What write returns, read returns."""
+    """read returns the event that write returned."""
     store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0)
     stored, written = store.write(content())
     assert written
@@ -60,7 +60,7 @@ def test_write_costs_one_call(client: BaseClient, calls: list[Any]) -> None:
 
 
 def test_hit_costs_one_eventually_consistent_read(client: BaseClient, calls: list[Any]) -> None:
-    """A hit is read once, the cheap way."""
+    """A hit costs one eventually consistent read, which is half the price."""
     store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0)
     store.write(content())
     calls.clear()
@@ -69,13 +69,13 @@ def test_hit_costs_one_eventually_consistent_read(client: BaseClient, calls: lis
 
 
 def test_miss_is_read_again_consistently(client: BaseClient, calls: list[Any]) -> None:
-    """Only a miss is read again, consistently, so that a reader sees its own writes."""
+    """A miss is read again with a consistent read, so callers see their own writes."""
     with pytest.raises(EventNotFound):
         EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0).read("a")
     assert [(name, params["ConsistentRead"]) for name, params in calls] == [("GetItem", False), ("GetItem", True)]
 
 
-def test_item_has_attributes_of_their_own(client: BaseClient) -> None:
+def test_item_has_an_attribute_for_each_field(client: BaseClient) -> None:
     """Type, times and digest are attributes; the payload is JSON text."""
     body = b'{"id":"a","type":"t","payload":{"n": 1.0},"occurred_at":"2026-01-31T09:30:00Z"}'
     stored, _ = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0).write(parse(body))
@@ -94,14 +94,14 @@ def test_item_has_attributes_of_their_own(client: BaseClient) -> None:
 
 
 def test_retention_sets_when_an_event_ends(client: BaseClient) -> None:
-    """With a retention, an event carries the second at which it ends."""
+    """With a retention, an item has the second at which the retention ends."""
     stored, _ = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 2).write(content())
     assert stored.expires_at is not None
     assert abs(stored.expires_at - time.time() - 2 * SECONDS_A_DAY) < 5
 
 
 def expire(client: BaseClient, event_id: str) -> None:
-    """Let an event's retention end now, as time would; DynamoDB has not removed it yet."""
+    """End an event's retention now. DynamoDB has not removed the item yet."""
     client.update_item(
         TableName="events",
         Key={"pk": {"S": f"acme/{event_id}"}},
@@ -111,7 +111,7 @@ def expire(client: BaseClient, event_id: str) -> None:
 
 
 def test_expired_event_is_gone_before_dynamodb_removes_it(client: BaseClient) -> None:
-    """An event whose retention has ended is not there."""
+    """An event whose retention has ended is not found."""
     store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 1)
     store.write(content())
     expire(client, "a")
@@ -120,7 +120,7 @@ def test_expired_event_is_gone_before_dynamodb_removes_it(client: BaseClient) ->
 
 
 def test_id_of_an_expired_event_is_free(client: BaseClient) -> None:
-    """An id can be used again once its event has ended."""
+    """An id can be used again after the retention of its event."""
     store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 1)
     store.write(content())
     expire(client, "a")
@@ -129,32 +129,32 @@ def test_id_of_an_expired_event_is_free(client: BaseClient) -> None:
     assert store.read("a") == stored
 
 
-def test_an_id_is_a_tenants_own(client: BaseClient) -> None:
-    """Two tenants have each their event of one id, and neither sees the other's."""
+def test_id_belongs_to_one_tenant(client: BaseClient) -> None:
+    """Two tenants can use one id, and neither sees the other's event."""
     acme, other = (EventStore(Table(client, "events", HANDLER_SECONDS), tenant, 0) for tenant in ("acme", "other"))
     assert acme.write(content())[1]
     with pytest.raises(EventNotFound):
         other.read("a")
-    theirs, written = other.write(content('{"n":2}'))
+    other_event, written = other.write(content('{"n":2}'))
     assert written
-    assert (other.read("a"), bytes(acme.read("a").event.payload)) == (theirs, b'{"n":1}')
+    assert (other.read("a"), bytes(acme.read("a").event.payload)) == (other_event, b'{"n":1}')
 
 
-def test_anothers_event_costs_the_calls_of_an_unknown_one(client: BaseClient, calls: list[Any]) -> None:
-    """No call more or less, and none of another kind, tells that somebody else has the id."""
+def test_event_of_another_tenant_costs_the_same_calls_as_an_unknown_one(client: BaseClient, calls: list[Any]) -> None:
+    """The calls do not tell whether another tenant uses the id."""
     EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0).write(content())
     store = EventStore(Table(client, "events", HANDLER_SECONDS), "other", 0)
-    made = []
+    calls_of_each = []
     for event_id in ("a", "unknown"):
         calls.clear()
         with pytest.raises(EventNotFound):
             store.read(event_id)
-        made.append([(name, params["ConsistentRead"], params["Key"].keys()) for name, params in calls])
-    assert made[0] == made[1] == [("GetItem", consistent, {"pk"}) for consistent in (False, True)]
+        calls_of_each.append([(name, params["ConsistentRead"], params["Key"].keys()) for name, params in calls])
+    assert calls_of_each[0] == calls_of_each[1] == [("GetItem", consistent, {"pk"}) for consistent in (False, True)]
 
 
-def test_what_a_retry_cannot_mend_is_given_up_at_once(client: BaseClient, calls: list[Any]) -> None:
-    """A missing table is not asked for twice."""
+def test_permanent_error_is_not_retried(client: BaseClient, calls: list[Any]) -> None:
+    """A missing table is called once."""
     store = EventStore(Table(client, "another-table", HANDLER_SECONDS), "acme", 0)
     for call in (lambda: store.write(content()), lambda: store.read("a")):
         calls.clear()
@@ -163,8 +163,8 @@ def test_what_a_retry_cannot_mend_is_given_up_at_once(client: BaseClient, calls:
         assert len(calls) == 1
 
 
-def test_no_credentials_are_given_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fault of our own side is the store's absence to a caller, and never a 500."""
+def test_missing_credentials_are_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers get 503, and never 500, if the function has no credentials."""
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(StoreUnavailable):

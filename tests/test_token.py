@@ -1,4 +1,4 @@
-"""A token: its form, and who is let in by one. Against moto, with each call of DynamoDB seen."""
+"""Tokens: their format, and authentication by them. With moto; the tests see each call of DynamoDB."""
 
 import hashlib
 import re
@@ -43,13 +43,13 @@ def _calls(client: BaseClient) -> Iterator[list[tuple[str, dict[str, Any]]]]:
 
 @pytest.fixture(name="table")
 def _table(client: BaseClient) -> TokenTable:
-    """The token table, as whoever keeps it sees it."""
+    """The administration of the token table."""
     return TokenTable(client, "tokens")
 
 
-@pytest.fixture(name="store")
-def _store(client: BaseClient) -> TokenAuthenticator:
-    """The token table, as the authorizer sees it."""
+@pytest.fixture(name="authenticator")
+def _authenticator(client: BaseClient) -> TokenAuthenticator:
+    """The authentication of callers."""
     return TokenAuthenticator(Table(client, "tokens", AUTHORIZER_SECONDS))
 
 
@@ -58,8 +58,8 @@ def a_token(table: TokenTable, expires_at: int | None = None) -> str:
     return table.create("acme", "test", frozenset({WRITE}), expires_at)[0]
 
 
-def test_token_has_the_form_that_a_scanner_knows(table: TokenTable) -> None:
-    """A fixed prefix, a key id, 43 characters of secret and 6 of checksum, in one alphabet: a leaked one is found."""
+def test_token_has_the_format_that_scanners_know(table: TokenTable) -> None:
+    """A fixed prefix, a key id, 43 characters of secret and 6 of checksum, in base 62: scanners find leaked tokens."""
     text = a_token(table)
     assert SCANNERS.fullmatch(text)
     assert SCANNERS.findall(f'config = {{"token": "{text}"}}; # {text}') == [text, text]
@@ -68,77 +68,81 @@ def test_token_has_the_form_that_a_scanner_knows(table: TokenTable) -> None:
 
 
 def number_of(text: str) -> int:
-    """Return the number that a text in base 62 is."""
+    """Return the number of a text in base 62."""
     number = 0
     for character in text:
         number = number * 62 + ALPHABET.index(character)
     return number
 
 
-def test_tokens_share_nothing(table: TokenTable) -> None:
-    """Each key id and each secret is drawn anew, the secret of 256 bits, none of which stays as it is."""
-    made = [a_token(table).split("_") for _ in range(60)]
-    assert len({key_id for _, key_id, _ in made}) == len({secret for _, _, secret in made}) == 60
-    assert {character for _, _, secret in made for character in secret} == set(ALPHABET)
-    secrets = [number_of(secret[:43]) for _, _, secret in made]
+def test_tokens_are_random(table: TokenTable) -> None:
+    """Each key id and each secret is new. Each of the secret's 256 bits changes."""
+    parts = [a_token(table).split("_") for _ in range(60)]
+    assert len({key_id for _, key_id, _ in parts}) == len({secret for _, _, secret in parts}) == 60
+    assert {character for _, _, secret in parts for character in secret} == set(ALPHABET)
+    secrets = [number_of(secret[:43]) for _, _, secret in parts]
     assert reduce(or_, secrets) == 2**256 - 1 and reduce(and_, secrets) == 0
 
 
 @given(number=st.integers(0, 2**256 - 1))
-def test_secret_holds_256_bits(number: int) -> None:
-    """43 characters of base 62 hold every number of 256 bits, and each by itself."""
+def test_secret_has_256_bits(number: int) -> None:
+    """43 characters of base 62 can represent every number of 256 bits, each in one way."""
     text = base62(number, 43)
     assert (len(text), number_of(text)) == (43, number)
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 69), character=st.sampled_from(ALPHABET + "_-. "))
-def test_token_with_a_typo_is_refused_unread(
-    table: TokenTable, store: TokenAuthenticator, calls: list[Any], place: int, character: str
+def test_token_with_a_typo_is_refused_without_a_read(
+    table: TokenTable, authenticator: TokenAuthenticator, calls: list[Any], place: int, character: str
 ) -> None:
-    """A token with one character changed is refused, and DynamoDB is not asked."""
+    """A token with one changed character is refused, without a call of DynamoDB."""
     text = a_token(table)
     changed = text[:place] + character + text[place + 1 :]
     calls.clear()
     if changed != text:
         with pytest.raises(Unauthorized):
-            store.authenticate(f"Bearer {changed}")
+            authenticator.authenticate(f"Bearer {changed}")
         assert calls == []
 
 
 @settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(field=st.one_of(st.text(), st.from_regex(BEARER), st.from_regex(r"(?i)(bearer|basic)? *evt_.{0,80}")))
-def test_other_fields_are_refused_unread(store: TokenAuthenticator, calls: list[Any], field: str) -> None:
-    """Whatever a field holds that no token can be, it is refused in one way, and DynamoDB is not asked."""
+def test_other_headers_are_refused_without_a_read(
+    authenticator: TokenAuthenticator, calls: list[Any], field: str
+) -> None:
+    """A header without a well-formed token is refused, without a call of DynamoDB."""
     with pytest.raises(Unauthorized):
-        store.authenticate(field)
+        authenticator.authenticate(field)
     assert calls == []
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer    "])
-def test_scheme_has_no_case(table: TokenTable, store: TokenAuthenticator, scheme: str) -> None:
-    """The scheme is Bearer, however it is written."""
-    assert store.authenticate(scheme + a_token(table)).tenant == "acme"
+def test_scheme_has_no_case(table: TokenTable, authenticator: TokenAuthenticator, scheme: str) -> None:
+    """The scheme Bearer is not case-sensitive."""
+    assert authenticator.authenticate(scheme + a_token(table)).tenant == "acme"
 
 
 @pytest.mark.parametrize("ending", ["\n", " ", "\r\n", ",", "\u0660"])
-def test_nothing_follows_a_token(table: TokenTable, store: TokenAuthenticator, ending: str) -> None:
-    """What follows the token makes it another field."""
+def test_text_after_a_token_is_refused(table: TokenTable, authenticator: TokenAuthenticator, ending: str) -> None:
+    """The header ends after the token."""
     with pytest.raises(Unauthorized):
-        store.authenticate(f"Bearer {a_token(table)}{ending}")
+        authenticator.authenticate(f"Bearer {a_token(table)}{ending}")
 
 
-def test_known_token_costs_one_consistent_read(table: TokenTable, store: TokenAuthenticator, calls: list[Any]) -> None:
-    """A caller is known by one read, which sees a token that was made, or revoked, a moment before."""
+def test_known_token_costs_one_consistent_read(
+    table: TokenTable, authenticator: TokenAuthenticator, calls: list[Any]
+) -> None:
+    """Authentication costs one consistent read, so it sees a token that was just created or revoked."""
     text = a_token(table)
     calls.clear()
-    known = store.authenticate(f"Bearer {text}")
+    known = authenticator.authenticate(f"Bearer {text}")
     assert (known.key_id, known.tenant, known.scopes) == (text.split("_")[1], "acme", {WRITE})
     assert [(name, params["ConsistentRead"]) for name, params in calls] == [("GetItem", True)]
 
 
-def test_table_holds_the_digest_of_the_secret_alone(table: TokenTable, client: BaseClient) -> None:
-    """Who reads the table learns no token."""
+def test_table_has_only_the_digest_of_the_secret(table: TokenTable, client: BaseClient) -> None:
+    """The table contains no token."""
     text = a_token(table)
     _, key_id, secret = text.split("_")
     item = client.get_item(TableName="tokens", Key={"key_id": {"S": key_id}})["Item"]
@@ -149,23 +153,23 @@ def test_table_holds_the_digest_of_the_secret_alone(table: TokenTable, client: B
     assert item.keys() == {"key_id", "secret_sha256", "tenant", "scopes", "name"}
 
 
-@pytest.mark.parametrize("how", ["other secret", "unknown", "expired", "revoked"])
-def test_token_that_is_not_in_force_is_refused_alike(table: TokenTable, store: TokenAuthenticator, how: str) -> None:
-    """Nothing tells a wrong secret from an unknown, an expired or a revoked token."""
-    text = a_token(table, expires_at=int(time.time()) if how == "expired" else None)
+@pytest.mark.parametrize("reason", ["other secret", "unknown", "expired", "revoked"])
+def test_invalid_tokens_get_the_same_error(table: TokenTable, authenticator: TokenAuthenticator, reason: str) -> None:
+    """A wrong secret, an unknown, an expired and a revoked token get the same error."""
+    text = a_token(table, expires_at=int(time.time()) if reason == "expired" else None)
     _, key_id, secret = text.split("_")
-    if how == "revoked":
+    if reason == "revoked":
         table.revoke(key_id)
-    if how == "other secret":
+    if reason == "other secret":
         secret = a_token(table).split("_")[2]
-    if how == "unknown":
+    if reason == "unknown":
         key_id = "0" * 16
     unchecked = f"evt_{key_id}_{secret[:-6]}"
     with pytest.raises(Unauthorized) as refused:
-        store.authenticate(f"Bearer {unchecked}{checksum(unchecked)}")
+        authenticator.authenticate(f"Bearer {unchecked}{checksum(unchecked)}")
     assert refused.value.body(None) == Unauthorized().body(None)
 
 
-def test_token_is_in_force_until_it_ends(table: TokenTable, store: TokenAuthenticator) -> None:
-    """A token that ends later lets in now."""
-    assert store.authenticate(f"Bearer {a_token(table, expires_at=int(time.time()) + 60)}").tenant == "acme"
+def test_token_is_valid_until_it_expires(table: TokenTable, authenticator: TokenAuthenticator) -> None:
+    """A token that expires later is valid now."""
+    assert authenticator.authenticate(f"Bearer {a_token(table, expires_at=int(time.time()) + 60)}").tenant == "acme"

@@ -138,3 +138,53 @@ run "every_page_can_be_allowed" {
     error_message = "The function allows every origin."
   }
 }
+
+run "an_origin_with_a_path_stops_the_plan" {
+  command = plan
+
+  variables {
+    cors_origins = ["https://app.example.com/"]
+  }
+
+  expect_failures = [var.cors_origins]
+}
+
+run "an_origin_without_tls_stops_the_plan" {
+  command = plan
+
+  variables {
+    cors_origins = ["http://app.example.com"]
+  }
+
+  expect_failures = [var.cors_origins]
+}
+
+run "an_origin_with_a_wildcard_stops_the_plan" {
+  command = plan
+
+  variables {
+    cors_origins = ["https://*.example.com"]
+  }
+
+  expect_failures = [var.cors_origins]
+}
+
+run "a_default_port_stops_the_plan" {
+  command = plan
+
+  variables {
+    cors_origins = ["https://app.example.com:443"]
+  }
+
+  expect_failures = [var.cors_origins]
+}
+
+run "every_page_and_one_more_stop_the_plan" {
+  command = plan
+
+  variables {
+    cors_origins = ["*", "https://app.example.com"]
+  }
+
+  expect_failures = [var.cors_origins]
+}

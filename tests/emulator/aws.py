@@ -546,7 +546,10 @@ class Functions:
         source = f"arn:aws:execute-api:{region}:{account_id}:{request['apiId']}/{method}"
         if not self._lets_in(function, source):
             return None, f"Invalid permissions on Lambda function: {function} does not let {source} invoke it"
-        return await self._invoke(function, event, account_id=account_id, region=region)
+        result, error = await self._invoke(function, event, account_id=account_id, region=region)
+        if result and (result.get("throttle") or result.get("error")):
+            return None, "The function was throttled or failed."  # ministack would show the caller Lambda's own error
+        return result, error
 
     async def ask_authorizer(
         self, authorizer: dict[str, Any], event: dict[str, Any], account_id: str, region: str

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from emulator.deploy import PROJECT, REGION, STAGE, Stack
 from leaks import CANARY, leaks
 from processes import eventually
 from roots import listed
-from targets import JSON, Answer, UrlApi, an_event, get, post
+from targets import UrlApi, an_event, get, post
 from tokens import TokenTable
 
 if shutil.which("terraform") is None:
@@ -65,24 +64,6 @@ def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
     finally:
         stack.aws.stop()
-
-
-@pytest.fixture(name="url_api", scope="module")
-def _url_api(stack: Stack) -> UrlApi:
-    """The deployed API, called with a token of both scopes."""
-    return UrlApi(stack.api_url(), stack.token())
-
-
-@pytest.fixture(name="bare_api", scope="module")
-def _bare_api(stack: Stack) -> UrlApi:
-    """The deployed API, called with what a test says and no token else."""
-    return UrlApi(stack.api_url())
-
-
-@pytest.fixture(name="table", scope="module")
-def _table(stack: Stack) -> TokenTable:
-    """The token table."""
-    return stack.token_table()
 
 
 @pytest.fixture(name="probe", scope="module")
@@ -148,57 +129,6 @@ def test_contract_asks_for_a_token(bare_api: UrlApi, monkeypatch: pytest.MonkeyP
     run = subprocess.run([*command, "--url", url], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert run.returncode == 2
     assert f"Set EVENT_API_TOKEN to a token that {url} takes, with both scopes." in run.stdout + run.stderr
-
-
-POST_LINE = (
-    "curl -X POST '<base>/events' --header 'Content-Type: application/json' "
-    """--data-raw '{"id": "123", "type": "test_event", "payload": {"key": "value"}}'"""
-)
-GET_LINE = "curl '<base>/events/123'"
-
-
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
-def test_curl_commands_of_the_specification(stack: Stack) -> None:
-    """The specification's commands work as they are, with an Authorization header added."""
-    url = stack.api_url()
-    assert url.endswith(f"/{STAGE}")
-    posted, read = (
-        json.loads(subprocess.check_output([*command_of(line, url, stack.token()), "--silent"], text=True))
-        for line in (POST_LINE, GET_LINE)
-    )
-    assert posted.pop("created_at") == read.pop("created_at")
-    assert posted == read == {"id": "123", "type": "test_event", "payload": {"key": "value"}}
-
-
-def command_of(line: str, url: str, token: str) -> list[str]:
-    """Return the words of a command for a base URL, with a token."""
-    return [*shlex.split(line.replace("<base>", url)), "--header", f"Authorization: {bearer(token)}"]
-
-
-def test_header_lines_combine(stack: Stack, url_api: UrlApi) -> None:
-    """Several lines of If-None-Match reach the function, and are one list."""
-    event = an_event()
-    etag = post(url_api, event).headers["etag"]
-    authorization = [("Authorization", bearer(stack.token()))]
-    lines = [*authorization, ("If-None-Match", '"x"'), ("If-None-Match", etag)]
-    assert status_of(url_api, "GET", f"/events/{event['id']}", lines) == 304
-    lines = [*authorization, ("If-None-Match", etag), ("If-None-Match", '"x"')]
-    assert status_of(url_api, "GET", f"/events/{event['id']}", lines) == 304
-    lines = [*authorization, *JSON.items(), ("If-None-Match", '"x"'), ("If-None-Match", "*")]
-    assert status_of(url_api, "POST", "/events", lines, json.dumps(event).encode()) == 412
-
-
-def status_of(api: UrlApi, method: str, path: str, lines: list[tuple[str, str]], body: bytes = b"") -> int:
-    """Return the status of a request with these header lines."""
-    connection = http.client.HTTPConnection(api.host, timeout=30)
-    try:
-        connection.putrequest(method, api.path + path)
-        for name, value in [*lines, ("Content-Length", str(len(body)))]:
-            connection.putheader(name, value)
-        connection.endheaders(body)
-        return connection.getresponse().status
-    finally:
-        connection.close()
 
 
 @pytest.mark.parametrize("method", ["POST", "GET", "HEAD"])
@@ -640,22 +570,7 @@ def assert_limited_and_encrypted(stack: Stack) -> None:
     assert [group["logGroupName"] for group in groups if not group.get("kmsKeyId", "").endswith(key)] == []
 
 
-ORIGIN = "https://app.example.com"
-
-
-def preflight(api: UrlApi, path: str, origin: str = ORIGIN) -> Answer:
-    """Return the response to a browser's preflight, which carries no token."""
-    return api.request("OPTIONS", path, None, {"Origin": origin, "Access-Control-Request-Method": "POST"})
-
-
-def test_other_origins_are_not_allowed_by_default(bare_api: UrlApi) -> None:
-    """Without `cors_origins`, OPTIONS needs a token, and no response has a CORS header."""
-    for answer in (preflight(bare_api, "/events"), preflight(bare_api, "/events/a")):
-        assert answer.status == 401
-        assert [name for name in answer.headers if name.startswith("access-control-")] == []
-
-
-def test_deployed_stage_can_be_given_a_key_a_firewall_limits_and_origins(
+def test_deployed_stage_can_be_given_a_key_a_firewall_and_limits(
     stack: Stack, bare_api: UrlApi, table: TokenTable
 ) -> None:
     """What prod has, a stage that runs can be given by the deploy role; callers see nothing of it."""
@@ -663,7 +578,6 @@ def test_deployed_stage_can_be_given_a_key_a_firewall_limits_and_origins(
     settings = tfvars.read_text()
     asked = re.sub(r"(?m)^(customer_key|firewall|concurrency) .*\n", "", settings)
     asked += "customer_key = true\nfirewall = { requests_per_address = 15000 }\n"
-    asked += f'cors_origins = ["http://localhost:5173", "{ORIGIN}"]\n'
     tfvars.write_text(asked + "concurrency = { api_handler = 5, authorizer = 5 }\n")
     stack.apply()
     assert stack.plan() == ""
@@ -672,29 +586,6 @@ def test_deployed_stage_can_be_given_a_key_a_firewall_limits_and_origins(
     assert stack.aws.client("wafv2").get_web_acl_for_resource(ResourceArn=stage)["WebACL"]["Name"] == FUNCTION
     for caller in CALLERS[-4:]:
         check(bare_api, table, caller, "GET")
-
-
-@pytest.mark.parametrize("path", ["/events", "/events/a"])
-def test_page_of_an_allowed_origin_may_call(bare_api: UrlApi, path: str) -> None:
-    """With `cors_origins`, a preflight needs no token. Only the listed origins are allowed."""
-    answer = preflight(bare_api, path)
-    assert (answer.status, answer.body, answer.headers["access-control-allow-origin"]) == (204, b"", ORIGIN)
-    assert "Authorization" in answer.headers["access-control-allow-headers"]
-    assert "access-control-allow-origin" not in preflight(bare_api, path, "https://other.example.com").headers
-    assert bare_api.request("OPTIONS", path).status == 405
-
-
-def test_page_of_an_allowed_origin_can_read_every_response(url_api: UrlApi, bare_api: UrlApi) -> None:
-    """Responses of the function and errors of the gateway have the CORS header."""
-    event = an_event()
-    assert post(url_api, event, Origin=ORIGIN).headers["access-control-allow-origin"] == ORIGIN
-    assert get(url_api, event["id"], Origin=ORIGIN).headers["vary"] == "Authorization, Origin"
-    refused = get(bare_api, event["id"], Origin=ORIGIN)
-    assert (refused.status, refused.headers["access-control-allow-origin"]) == (401, "*")
-    invalid = post(url_api, b"[]", Origin=ORIGIN)
-    assert (invalid.status, invalid.headers["access-control-allow-origin"]) == (400, "*")
-    unknown = url_api.request("GET", "/unknown", None, {"Origin": ORIGIN})
-    assert (unknown.status, unknown.headers["access-control-allow-origin"]) == (404, "*")
 
 
 def test_no_log_holds_a_token_a_secret_or_a_payload(stack: Stack, url_api: UrlApi) -> None:

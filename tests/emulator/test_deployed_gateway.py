@@ -1,0 +1,157 @@
+"""The deployed stage behind API Gateway: the specification's commands, header lines, throttled functions, CORS."""
+
+import http.client
+import json
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from callers import bearer
+from emulator.deploy import STAGE, Stack
+from targets import JSON, Answer, UrlApi, an_event, get, post
+
+if shutil.which("terraform") is None:
+    pytest.skip("Terraform is not on PATH: nothing is deployed to the emulated AWS", allow_module_level=True)
+
+POST_COMMAND = (
+    "curl -X POST '<base>/events' --header 'Content-Type: application/json' "
+    """--data-raw '{"id": "123", "type": "test_event", "payload": {"key": "value"}}'"""
+)
+GET_COMMAND = "curl '<base>/events/123'"
+ORIGIN = "https://app.example.com"
+
+
+@pytest.fixture(name="stack", scope="module")
+def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The deployed stage."""
+    stack = Stack(tmp_path_factory.mktemp("aws"))
+    try:
+        stack.aws.start()
+        stack.copy_project()
+        stack.deploy()
+        yield stack
+    finally:
+        stack.aws.stop()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
+def test_commands_of_the_specification(stack: Stack) -> None:
+    """The specification's two commands work, with an Authorization header added. The URL ends in the stage's name."""
+    url = stack.api_url()
+    assert url.endswith(f"/{STAGE}")
+    responses: list[dict[str, str]] = []
+    for command in (POST_COMMAND, GET_COMMAND):
+        words = shlex.split(command.replace("<base>", url))
+        words += ["--header", f"Authorization: {bearer(stack.token())}", "--silent"]
+        responses.append(json.loads(subprocess.check_output(words, text=True)))
+    posted, read = responses[0], responses[1]
+    assert posted == read
+    assert posted.pop("created_at")
+    assert posted == {"id": "123", "type": "test_event", "payload": {"key": "value"}}
+
+
+def status_of(api: UrlApi, method: str, path: str, lines: list[tuple[str, str]], body: bytes = b"") -> int:
+    """Return the status of a request with these header lines."""
+    connection = http.client.HTTPConnection(api.host, timeout=30)
+    try:
+        connection.putrequest(method, api.path + path)
+        for name, value in [*lines, ("Content-Length", str(len(body)))]:
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_header_lines_combine(stack: Stack, url_api: UrlApi) -> None:
+    """Several lines of If-None-Match reach the function, and are one list."""
+    event = an_event()
+    etag = post(url_api, event).headers["etag"]
+    authorization = [("Authorization", bearer(stack.token()))]
+    for values in (('"x"', etag), (etag, '"x"')):
+        lines = [*authorization, *(("If-None-Match", value) for value in values)]
+        assert status_of(url_api, "GET", f"/events/{event['id']}", lines) == 304
+    for values in (('"x"', "*"), ("*", '"x"')):
+        lines = [*authorization, *JSON.items(), *(("If-None-Match", value) for value in values)]
+        assert status_of(url_api, "POST", "/events", lines, json.dumps(event).encode()) == 412
+
+
+def test_throttled_function_is_503(stack: Stack, url_api: UrlApi) -> None:
+    """If Lambda throttles the function, the caller gets 503 and Retry-After. API Gateway's default is 500."""
+    functions, name = stack.aws.client("lambda"), f"event-api-{STAGE}"
+    version = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    functions.update_alias(FunctionName=name, Name="live", FunctionVersion="$LATEST")  # ministack throttles no other
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    try:
+        answer = post(url_api, an_event())
+    finally:
+        functions.delete_function_concurrency(FunctionName=name)
+        functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
+    assert (answer.status, answer.json["type"]) == (503, "urn:event-api:problem:service-unavailable")
+    assert answer.headers["retry-after"] == "5"
+    assert post(url_api, an_event()).status == 201
+
+
+def preflight(api: UrlApi, path: str, origin: str = ORIGIN) -> Answer:
+    """Return the response to a browser's preflight, which carries no token."""
+    return api.request("OPTIONS", path, None, {"Origin": origin, "Access-Control-Request-Method": "POST"})
+
+
+@pytest.mark.parametrize("path", ["/events", "/events/a"])
+def test_other_origins_are_not_allowed_by_default(bare_api: UrlApi, path: str) -> None:
+    """Without `cors_origins`, OPTIONS needs a token, and no response has a CORS header."""
+    answer = preflight(bare_api, path)
+    assert answer.status == 401
+    assert [name for name in answer.headers if name.startswith("access-control-")] == []
+
+
+@pytest.fixture(name="origins", scope="module")
+def _origins(stack: Stack) -> Iterator[None]:
+    """Two allowed origins, until the end of this file."""
+    tfvars = stack.root / "stages" / f"{STAGE}.tfvars"
+    settings = tfvars.read_text()
+    tfvars.write_text(f'{settings}\ncors_origins = ["http://localhost:5173", "{ORIGIN}"]\n')
+    stack.apply()
+    yield
+    tfvars.write_text(settings)
+    stack.apply()
+
+
+@pytest.mark.usefixtures("origins")
+def test_origins_do_not_drift(stack: Stack) -> None:
+    """A second plan with origins changes nothing."""
+    assert stack.plan() == ""
+
+
+@pytest.mark.usefixtures("origins")
+@pytest.mark.parametrize("path", ["/events", "/events/a"])
+def test_page_of_an_allowed_origin_may_call(bare_api: UrlApi, path: str) -> None:
+    """With `cors_origins`, a preflight needs no token. Only the listed origins are allowed."""
+    answer = preflight(bare_api, path)
+    assert (answer.status, answer.body, answer.headers["access-control-allow-origin"]) == (204, b"", ORIGIN)
+    assert "Authorization" in answer.headers["access-control-allow-headers"]
+    assert "access-control-allow-origin" not in preflight(bare_api, path, "https://other.example.com").headers
+    assert bare_api.request("OPTIONS", path).status == 405
+
+
+@pytest.mark.usefixtures("origins")
+def test_page_of_an_allowed_origin_can_read_every_response(url_api: UrlApi, bare_api: UrlApi) -> None:
+    """Responses of the function and errors of the gateway have the CORS header."""
+    event = an_event()
+    assert post(url_api, event, Origin=ORIGIN).headers["access-control-allow-origin"] == ORIGIN
+    assert get(url_api, event["id"], Origin=ORIGIN).headers["vary"] == "Authorization, Origin"
+    for answer, status in (
+        (get(bare_api, event["id"], Origin=ORIGIN), 401),
+        (post(url_api, b"[]", Origin=ORIGIN), 400),
+        (url_api.request("GET", "/unknown", None, {"Origin": ORIGIN}), 404),
+    ):
+        assert (answer.status, answer.headers["access-control-allow-origin"]) == (status, "*")
+
+
+@pytest.mark.usefixtures("origins")
+@pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH"])
+def test_other_methods_still_need_a_token(bare_api: UrlApi, method: str) -> None:
+    """Only OPTIONS skips the authorizer."""
+    assert bare_api.request(method, "/events/a", None, {"Origin": ORIGIN}).status == 401
