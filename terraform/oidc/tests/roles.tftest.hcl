@@ -8,6 +8,26 @@ provider "aws" {
   skip_requesting_account_id  = true
 }
 
+provider "aws" {
+  alias                       = "staging"
+  region                      = "ap-southeast-1"
+  access_key                  = "none"
+  secret_key                  = "none"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = true
+}
+
+provider "aws" {
+  alias                       = "dev"
+  region                      = "ap-southeast-1"
+  access_key                  = "none"
+  secret_key                  = "none"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = true
+}
+
 override_data {
   target = data.aws_caller_identity.this
   values = { account_id = "123456789012" }
@@ -19,7 +39,7 @@ variables {
 }
 
 # What it plans is also what tests/test_oidc.py tries the policies on.
-run "each_role_has_the_policy_of_its_stage" {
+run "roles_state_and_log_role" {
   command = plan
 
   assert {
@@ -43,10 +63,6 @@ run "each_role_has_the_policy_of_its_stage" {
     condition     = aws_iam_role.plan.name == "event-api-plan" && length(aws_iam_policy.plan.policy) <= 6144
     error_message = "The plan role has its policy, which is within what AWS takes."
   }
-}
-
-run "the_state_is_versioned_encrypted_private_and_read_over_tls_alone" {
-  command = plan
 
   assert {
     condition     = aws_s3_bucket.state.bucket == "event-api-state-123456789012" && !aws_s3_bucket.state.force_destroy
@@ -85,10 +101,6 @@ run "the_state_is_versioned_encrypted_private_and_read_over_tls_alone" {
     ])
     error_message = "The state is read over TLS 1.2 or newer."
   }
-}
-
-run "api_gateway_may_log" {
-  command = plan
 
   assert {
     condition = (
@@ -99,17 +111,31 @@ run "api_gateway_may_log" {
     )
     error_message = "API Gateway takes the account's log role, which can write logs."
   }
+
+  assert {
+    condition = length(distinct(values(local.regions))) == (
+      length(aws_api_gateway_account.prod)
+      + length(aws_api_gateway_account.staging)
+      + length(aws_api_gateway_account.dev)
+    )
+    error_message = "Each region that has a stage gets the log role, once."
+  }
 }
 
 run "a_log_role_that_the_account_has_is_left_as_it_is" {
   command = plan
 
   variables {
-    gateway_log_role_exists = true
+    gateway_log_role_exists_in = values(run.roles_state_and_log_role.regions)
   }
 
   assert {
-    condition     = length(aws_api_gateway_account.this) + length(aws_iam_role.gateway_log) == 0
-    error_message = "Nothing is made for what is there."
+    condition = 0 == (
+      length(aws_api_gateway_account.prod)
+      + length(aws_api_gateway_account.staging)
+      + length(aws_api_gateway_account.dev)
+      + length(aws_iam_role.gateway_log)
+    )
+    error_message = "A region that has a log role gets no other."
   }
 }

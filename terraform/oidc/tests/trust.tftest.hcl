@@ -8,6 +8,26 @@ provider "aws" {
   skip_requesting_account_id  = true
 }
 
+provider "aws" {
+  alias                       = "staging"
+  region                      = "ap-southeast-1"
+  access_key                  = "none"
+  secret_key                  = "none"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = true
+}
+
+provider "aws" {
+  alias                       = "dev"
+  region                      = "ap-southeast-1"
+  access_key                  = "none"
+  secret_key                  = "none"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = true
+}
+
 override_data {
   target = data.aws_caller_identity.this
   values = { account_id = "123456789012" }
@@ -57,6 +77,12 @@ run "by_names_a_role_trusts_its_one_subject" {
     )) == jsonencode({ for role, trust in data.aws_iam_policy_document.trust : role => jsondecode(trust.json) })
     error_message = "Each role has the trust policy of its own key."
   }
+
+  assert {
+    condition = (one(aws_iam_openid_connect_provider.github).url == "https://token.actions.githubusercontent.com"
+    && one(one(aws_iam_openid_connect_provider.github).client_id_list) == "sts.amazonaws.com")
+    error_message = "GitHub is the provider and STS the audience."
+  }
 }
 
 run "by_names_and_numbers_a_role_trusts_the_two_forms_of_its_one_subject" {
@@ -83,14 +109,16 @@ run "by_names_and_numbers_a_role_trusts_the_two_forms_of_its_one_subject" {
   }
 }
 
-run "one_number_without_the_other_is_refused" {
+run "one_id_without_the_other_a_wildcard_owner_and_a_repository_with_its_owner_are_refused" {
   command = plan
 
   variables {
     github_repo_id = "45817"
+    github_owner   = "octo-*"
+    github_repo    = "octo-org/events"
   }
 
-  expect_failures = [var.github_repo_id]
+  expect_failures = [var.github_repo_id, var.github_owner, var.github_repo]
 }
 
 run "a_number_that_is_none_is_refused" {
@@ -102,36 +130,6 @@ run "a_number_that_is_none_is_refused" {
   }
 
   expect_failures = [var.github_owner_id]
-}
-
-run "a_wildcard_owner_is_refused" {
-  command = plan
-
-  variables {
-    github_owner = "octo-*"
-  }
-
-  expect_failures = [var.github_owner]
-}
-
-run "a_repository_with_its_owner_is_refused" {
-  command = plan
-
-  variables {
-    github_repo = "octo-org/events"
-  }
-
-  expect_failures = [var.github_repo]
-}
-
-run "the_provider_is_made_where_there_is_none" {
-  command = plan
-
-  assert {
-    condition = (one(aws_iam_openid_connect_provider.github).url == "https://token.actions.githubusercontent.com"
-    && one(one(aws_iam_openid_connect_provider.github).client_id_list) == "sts.amazonaws.com")
-    error_message = "GitHub is the provider and STS the audience."
-  }
 }
 
 run "the_accounts_own_provider_is_used_where_it_is_said_to_be" {
