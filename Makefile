@@ -1,6 +1,6 @@
 # The one place that knows how each thing is done. `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run token test contract bench package plan apply url deploy-local destroy-local clean
+.PHONY: help run token test contract bench package region plan apply url deploy-local destroy-local clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -10,6 +10,10 @@ PORT ?= 8000
 AUTH ?= on
 STAGE ?= dev
 terraform := terraform -chdir=terraform
+# A stage's region stands in its tfvars alone. The state of all stages is in that of prod.
+region_of = $(or $(shell sed -n 's/^[[:blank:]]*region[[:blank:]]*=[[:blank:]]*"\([a-z0-9-]*\)".*/\1/p' \
+  terraform/stages/$(1).tfvars 2>/dev/null),$(error terraform/stages/$(1).tfvars has no region: add it, as in \
+  region = "eu-central-1"))
 fits := 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'
 
 help: ## list the targets
@@ -49,8 +53,13 @@ package: $(installed) ## build a stage's zip and its Terraform: make package STA
 	  "$(CURDIR)/build/package" >/dev/null
 	@$(python) terraform/merge.py
 
+region: ## print a stage's region: make region STAGE=prod
+	@echo "$(call region_of,$(STAGE))"
+
 plan: ## plan a packaged stage in the account of your AWS credentials: make plan STAGE=dev
+	@python3 terraform/sources.py "$(STAGE)"
 	@$(terraform) init -input=false -reconfigure -backend-config=stages/$(STAGE).s3.tfbackend \
+	  -backend-config=region=$(call region_of,prod) \
 	  -backend-config=bucket=event-api-state-$(or $(AWS_ACCOUNT_ID),$(error make plan: say which account, as in \
 	  make plan STAGE=$(STAGE) AWS_ACCOUNT_ID=123456789012))
 	@$(terraform) plan -input=false -var-file=stages/$(STAGE).tfvars -out=$(STAGE).tfplan

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import sources
 
 TERRAFORM = Path(__file__).resolve().parent
 ROOT = TERRAFORM.parent
@@ -464,6 +465,7 @@ def merge(document: Json) -> Json:
 def write(source: Path, destination: Path) -> str:
     """Correct a folder that chalice wrote into another; return its stage. Raises Unexpected."""
     merged = merge(json.loads((source / "chalice.tf.json").read_text("utf-8")))
+    merged["locals"]["packaged_sources"] = sources.digest()
     (destination / "chalice.tf.json").write_text(json.dumps(merged, indent=2, sort_keys=True) + "\n", "utf-8")
     shutil.copyfile(source / "deployment.zip", destination / "deployment.zip")
     return merged["locals"]["packaged_stage"]

@@ -139,13 +139,14 @@ def test_known_token_costs_one_consistent_read(table: TokenTable, store: TokenSt
 
 def test_table_holds_the_digest_of_the_secret_alone(table: TokenTable, client: BaseClient) -> None:
     """Who reads the table learns no token."""
+    before = int(time.time())
     text = a_token(table)
     _, key_id, secret = text.split("_")
     item = client.get_item(TableName="tokens", Key={"key_id": {"S": key_id}})["Item"]
     assert item["secret_sha256"] == {"S": hashlib.sha256(secret.encode()).hexdigest()}
     assert secret not in str(item) and secret[:20] not in str(item)
     created_at = item.pop("created_at")
-    assert abs(int(created_at["N"]) - time.time()) < 5
+    assert before <= int(created_at["N"]) <= time.time()
     assert item.keys() == {"key_id", "secret_sha256", "tenant", "scopes", "name"}
 
 
@@ -168,4 +169,4 @@ def test_token_that_is_not_in_force_is_refused_alike(table: TokenTable, store: T
 
 def test_token_is_in_force_until_it_ends(table: TokenTable, store: TokenStore) -> None:
     """A token that ends later lets in now."""
-    assert store.authenticate(f"Bearer {a_token(table, expires_at=int(time.time()) + 60)}").tenant == "acme"
+    assert store.authenticate(f"Bearer {a_token(table, expires_at=int(time.time()) + 3600)}").tenant == "acme"
