@@ -26,11 +26,10 @@ token: $(installed) ## create, list, show, revoke or rotate a caller's token: ma
 	@$(python) eventsapp/tokens.py $(ARGS)
 
 test: $(installed) ## check everything: pylint, pytest, coverage
-	@$(python) -m pylint eventsapp tests terraform/merge.py
-	@$(python) -m coverage erase
-	@$(python) -m coverage run -m pytest -n 3 --dist loadfile
-	@$(python) -m coverage combine --quiet
-	@$(python) -m coverage report
+	@rm -rf build/coverage; mkdir -p build/coverage; trap 'rm -rf build/coverage' EXIT; trap 'exit 1' HUP INT TERM; \
+	  $(python) -m coverage run -m pytest -n 4 --dist loadfile --no-loadscope-reorder && \
+	  $(python) -m coverage combine --quiet && \
+	  $(python) -m coverage report
 	@echo "make test: all passed (pylint 10/10, pytest, branch coverage of eventsapp/ at least 95 %)."
 
 contract: $(installed) ## check a running API against the contract: EVENT_API_TOKEN=evt_... make contract URL=http://127.0.0.1:8000
@@ -79,7 +78,7 @@ destroy-local: $(installed) ## take the local deployment and the emulated AWS aw
 
 clean: ## remove all that the other targets made, the local events and deployment included
 	@test ! -d .local-aws || $(MAKE) destroy-local
-	rm -rf $(venv) .local .pytest_cache .hypothesis .coverage* build
+	rm -rf $(venv) .local .pytest_cache .hypothesis build
 	rm -rf eventsapp/.chalice/deployments terraform/chalice.tf.json terraform/deployment.zip
 	rm -rf terraform/.terraform terraform/*.tfplan terraform/oidc/.terraform
 

@@ -31,7 +31,9 @@ BY_LAMBDA = {"kms:ViaService": f"lambda.{REGION}.amazonaws.com"}
 
 
 PROJECT = ("Makefile", "eventsapp", "requirements-dev.txt", "terraform")  # what `make package` needs
-NOT_COPIED = (".terraform*", "*.tfstate*", "*.tfplan", "*_override.tf", "__pycache__", "chalice.tf.json", "*.zip", ".#*")
+NOT_COPIED = (
+    ".terraform*", "*.tfstate*", "*.tfplan", "*_override.tf", "__pycache__", "chalice.tf.json", "*.zip", ".#*",
+)  # fmt: skip
 MAX_OUTPUT = 4000  # characters of a failed command's output
 
 
@@ -66,9 +68,9 @@ def make(project: Path, *arguments: str, check: bool = True) -> subprocess.Compl
     return run("make", "-o", f"{venv}/.installed", *arguments, f"venv={venv}", cwd=project, check=check)
 
 
-def write_settings(stage: Path, **settings: Any) -> None:
+def write_settings(tfvars: Path, settings: dict[str, Any]) -> None:
     """Write a stage's tfvars: HCL reads values as JSON writes them."""
-    stage.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items()))
+    tfvars.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items()))
 
 
 Plans = dict[str, dict[str, Any]]  # run of a Terraform test => address => planned values

