@@ -183,8 +183,8 @@ def _store() -> Iterator[FaultyStore]:
     store.close()
 
 
-@pytest.fixture(name="api")
-def _api(store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+@pytest.fixture(name="failing_api")
+def _failing_api(store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """The app on that store."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", store.url)
     event_api.dynamodb.cache_clear()
@@ -195,9 +195,9 @@ def _api(store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
 @pytest.mark.parametrize(
     ("error", "calls"), [(error, 2) for error in RETRIED] + [(error, 1) for error in NOT_RETRIED]
 )
-def test_error_is_retried_if_it_may_pass(store: FaultyStore, api: Api, error: str, calls: int) -> None:
+def test_error_is_retried_if_it_may_pass(store: FaultyStore, failing_api: Api, error: str, calls: int) -> None:
     """Throttles and faults of the store are retried; what a retry cannot change is not. The caller gets 503."""
     store.faults, store.afterwards = [error], "denied"
-    answer = get(api, "a")
+    answer = get(failing_api, "a")
     assert (answer.status, answer.headers["retry-after"], store.calls) == (503, "5", calls)
     assert answer.json["type"] == "urn:event-api:problem:store-unavailable"
