@@ -1,6 +1,6 @@
 # The one place that knows how each thing is done. `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run token test contract bench package plan apply url deploy-local destroy-local clean
+.PHONY: help run token test contract bench package region plan apply url deploy-local destroy-local clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -10,6 +10,10 @@ PORT ?= 8000
 AUTH ?= on
 STAGE ?= dev
 terraform := terraform -chdir=terraform
+# A stage's region stands in its tfvars alone. The state of all stages is in that of prod.
+region_of = $(or $(shell sed -n 's/^[[:blank:]]*region[[:blank:]]*=[[:blank:]]*"\([a-z0-9-]*\)".*/\1/p' \
+  terraform/stages/$(1).tfvars 2>/dev/null),$(error terraform/stages/$(1).tfvars has no region: add it, as in \
+  region = "eu-central-1"))
 fits := 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'
 
 help: ## list the targets
@@ -22,11 +26,10 @@ token: $(installed) ## create, list, show, revoke or rotate a caller's token: ma
 	@$(python) eventsapp/tokens.py $(ARGS)
 
 test: $(installed) ## check everything: pylint, pytest, coverage
-	@$(python) -m pylint eventsapp tests terraform/merge
-	@$(python) -m coverage erase
-	@$(python) -m coverage run -m pytest -n 3 --dist loadfile
-	@$(python) -m coverage combine --quiet
-	@$(python) -m coverage report
+	@rm -rf build/coverage; mkdir -p build/coverage; trap 'rm -rf build/coverage' EXIT; trap 'exit 1' HUP INT TERM; \
+	  $(python) -m coverage run -m pytest -n 4 --dist loadfile --no-loadscope-reorder && \
+	  $(python) -m coverage combine --quiet && \
+	  $(python) -m coverage report
 	@echo "make test: all passed (pylint 10/10, pytest, branch coverage of eventsapp/ at least 95 %)."
 
 contract: $(installed) ## check a running API against the contract: EVENT_API_TOKEN=evt_... make contract URL=http://127.0.0.1:8000
@@ -49,8 +52,13 @@ package: $(installed) ## build a stage's zip and its Terraform: make package STA
 	  "$(CURDIR)/build/package" >/dev/null
 	@PYTHONPATH=terraform:eventsapp $(python) -m merge
 
+region: ## print a stage's region: make region STAGE=prod
+	@echo "$(call region_of,$(STAGE))"
+
 plan: ## plan a packaged stage in the account of your AWS credentials: make plan STAGE=dev
+	@python3 terraform/sources.py "$(STAGE)"
 	@$(terraform) init -input=false -reconfigure -backend-config=stages/$(STAGE).s3.tfbackend \
+	  -backend-config=region=$(call region_of,prod) \
 	  -backend-config=bucket=event-api-state-$(or $(AWS_ACCOUNT_ID),$(error make plan: say which account, as in \
 	  make plan STAGE=$(STAGE) AWS_ACCOUNT_ID=123456789012))
 	@$(terraform) plan -input=false -var-file=stages/$(STAGE).tfvars -out=$(STAGE).tfplan
@@ -70,7 +78,7 @@ destroy-local: $(installed) ## take the local deployment and the emulated AWS aw
 
 clean: ## remove all that the other targets made, the local events and deployment included
 	@test ! -d .local-aws || $(MAKE) destroy-local
-	rm -rf $(venv) .local .pytest_cache .hypothesis .coverage* build
+	rm -rf $(venv) .local .pytest_cache .hypothesis build
 	rm -rf eventsapp/.chalice/deployments terraform/chalice.tf.json terraform/deployment.zip
 	rm -rf terraform/.terraform terraform/*.tfplan terraform/oidc/.terraform
 

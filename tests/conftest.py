@@ -37,6 +37,8 @@ from targets import Api, UrlApi
 
 # pylint: enable=wrong-import-position
 
+pytest_plugins = ["reporting"]
+
 hypothesis.settings.register_profile("project", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("project")
 

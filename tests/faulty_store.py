@@ -15,8 +15,9 @@ DENIED = (400, "com.amazon.coral.service#AccessDeniedException")
 class FaultyStore(ThreadingHTTPServer):
     """Applies `faults` to the calls it gets, one each, then `afterwards` to all that follow.
 
-    A fault is "none", or "throttled", "failed", "denied", "garbled", "cut", "cut short" or "hangs"; with "written, "
-    in front of it, the call is carried out and only its answer is lost.
+    A fault is "none", or "throttled", "failed", "denied", "garbled", "cut", "cut short" or "hangs", or a status and an
+    error's name, "400 ThrottlingException"; with "written, " in front of it, the call is carried out and only its
+    answer is lost.
     """
 
     daemon_threads = True
@@ -83,7 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
             case "hangs":
                 self.server.released.wait()
             case other:
-                raise ValueError(other)
+                status, code = other.split(" ")
+                self._answer(*_error((int(status), code)))
 
     def _carried_out(self, body: bytes) -> tuple[int, bytes]:
         names = ("X-Amz-Target", "Content-Type", "Authorization", "X-Amz-Date")

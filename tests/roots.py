@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from ministack.core.iam_evaluator import EvalContext
 from processes import ROOT
 
 STAGES = ["dev", "staging", "prod"]
-ACCOUNT, REGION = "123456789012", "ap-southeast-1"  # what Terraform's tests plan with
+# What Terraform's tests plan with, whatever the stages are set to.
+ACCOUNT = "123456789012"
+REGIONS = {"dev": "ap-southeast-1", "staging": "ap-northeast-3", "prod": "ap-southeast-2"}
+REGION = REGIONS["dev"]
 
 NEEDS_TERRAFORM = pytest.mark.skipif(shutil.which("terraform") is None, reason="Terraform is not on the PATH.")
 
@@ -26,22 +30,47 @@ BY_DYNAMODB = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}
 BY_LAMBDA = {"kms:ViaService": f"lambda.{REGION}.amazonaws.com"}
 
 
+PROJECT = ("Makefile", "eventsapp", "requirements-dev.txt", "terraform")  # what `make package` needs
+NOT_COPIED = (
+    ".terraform*", "*.tfstate*", "*.tfplan", "*_override.tf", "__pycache__", "chalice.tf.json", "*.zip", ".#*",
+)  # fmt: skip
+MAX_OUTPUT = 4000  # characters of a failed command's output
+
+
 def run(*command: str | Path, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a command; where it fails, fail with all it said."""
+    """Run a command; where it fails, fail with the end of its output."""
     # The providers that `init` fetches stay for the next run, for each root by itself.
-    kept = ROOT / ".local" / "terraform-tests" / cwd.name
-    environment = {**os.environ, "TF_DATA_DIR": str(kept), "NO_COLOR": "1"}
+    data = ROOT / "build" / "terraform-tests" / cwd.name
+    environment = {**os.environ, "TF_DATA_DIR": str(data), "NO_COLOR": "1"}
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     if check and done.returncode:
-        said = f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
-        pytest.fail(f"{' '.join(map(str, command))}: exit {done.returncode}\n{said}")
+        output = f"{done.stdout}\n{done.stderr}".strip()[-MAX_OUTPUT:]
+        pytest.fail(f"{' '.join(map(str, command))}: exit {done.returncode}\n{output}", pytrace=False)
     return done
 
 
-def copied(target: Path) -> Path:
-    """Copy the Terraform code, with what was packaged, and return where to."""
-    unwanted = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfplan", "*_override.tf", "__pycache__")
-    return shutil.copytree(ROOT / "terraform", target, ignore=unwanted)
+def copied_project(target: Path) -> Path:
+    """Copy what `make package` needs, without anything generated, and return where to."""
+    ignored = shutil.ignore_patterns(*NOT_COPIED)
+    for name in PROJECT:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, target / name, ignore=ignored)
+        else:
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    return target
+
+
+def make(project: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run make in a copy of the project, with the Python packages of this process."""
+    venv = Path(sys.executable).parent.parent
+    # -o: the copy's older or newer requirements do not install anything.
+    return run("make", "-o", f"{venv}/.installed", *arguments, f"venv={venv}", cwd=project, check=check)
+
+
+def write_settings(tfvars: Path, settings: dict[str, Any]) -> None:
+    """Write a stage's tfvars: HCL reads values as JSON writes them."""
+    tfvars.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items()))
 
 
 Plans = dict[str, dict[str, Any]]  # run of a Terraform test => address => planned values
@@ -50,14 +79,16 @@ Plans = dict[str, dict[str, Any]]  # run of a Terraform test => address => plann
 def planned(root: Path, *options: str) -> Plans:
     """Return what Terraform's tests of a root plan. The tests pass."""
     done = run("terraform", "test", "-json", "-verbose", *options, cwd=root, check=False)
-    said = [json.loads(line) for line in done.stdout.splitlines()]
-    faults = [message["diagnostic"] for message in said if message["type"] == "diagnostic"]
-    assert (done.returncode, [(fault["detail"], fault.get("range")) for fault in faults]) == (0, [])
+    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    faults = [message["diagnostic"] for message in messages if message["type"] == "diagnostic"]
+    if done.returncode or faults:
+        first = json.dumps(faults[:1], indent=2)[:MAX_OUTPUT]
+        pytest.fail(f"terraform test: exit {done.returncode}, {len(faults)} faults; the first:\n{first}", pytrace=False)
     return {
         message["@testrun"]: {
             resource["address"]: resource["change"]["after"] for resource in message["test_plan"]["resource_changes"]
         }
-        for message in said
+        for message in messages
         if message["type"] == "test_plan"
     }
 

@@ -51,7 +51,7 @@ class UrlApi:
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Answer:
         """Send one request on a connection of its own."""
-        connection = self._connect(self.host, timeout=30)
+        connection = self._connect(self.host, timeout=120)  # against a hang alone: a loaded machine may be slow
         try:
             connection.request(method, self.path + path, body, with_token(headers, self._token))
             response = connection.getresponse()

@@ -419,23 +419,35 @@ def test_body_declared_as_plain_json_is_taken(api: Api, headers: dict[str, str])
     assert api.request("POST", "/events", json.dumps(an_event()).encode(), headers).status == 201
 
 
-def post_patiently(api: Api, event: dict[str, Any]) -> Answer:
-    """Post an event, and again while a gateway in front lets no more through."""
-    answer = post(api, event)
-    for _ in range(60):
-        if answer.status != 429:
-            break
-        time.sleep(1)
-        answer = post(api, event)
-    return answer
+LOST = (503, 504)  # the event may be stored although the response does not say so
+
+
+def post_until_known(api: Api, event: dict[str, Any]) -> list[Answer]:
+    """Post an event as a careful caller: again after 429, 503 and 504. Return all responses; the last one counts."""
+    answers = [post(api, event)]
+    while answers[-1].status in (429, *LOST) and len(answers) < 60:
+        time.sleep(int(answers[-1].headers.get("retry-after", "1")))
+        answers.append(post(api, event))
+    return answers
+
+
+def has_lost(answers: list[Answer]) -> bool:
+    """Tell whether a caller had to send its request again without knowing whether it was stored."""
+    return any(answer.status in LOST for answer in answers)
 
 
 def test_of_64_concurrent_posts_one_is_first(server: Api) -> None:
-    """Of any number of concurrent posts with one id, exactly one gets 201; all get the same event."""
+    """Of any number of concurrent posts with one id, exactly one gets 201; all get the same event.
+
+    If a response is lost, the first caller may be one that sends its request again and gets 200.
+    """
     event = an_event()
     with ThreadPoolExecutor(64) as pool:
-        answers = list(pool.map(lambda _: post_patiently(server, event), range(64)))
-    assert sorted(answer.status for answer in answers) == [200] * 63 + [201]
+        callers = list(pool.map(lambda _: post_until_known(server, event), range(64)))
+    answers = [answers[-1] for answers in callers]
+    assert {answer.status for answer in answers} <= {200, 201}
+    first = sum(answer.status == 201 for answer in answers)
+    assert first == 1 or (first == 0 and any(map(has_lost, callers)))
     assert len({answer.body for answer in answers}) == 1
     assert get(server, event["id"]).body == answers[0].body
 
@@ -444,10 +456,10 @@ def test_of_concurrent_posts_with_other_content_one_wins(server: Api) -> None:
     """Of concurrent posts with one id and differing content, one is stored and the others conflict."""
     event = an_event()
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda n: post_patiently(server, {**event, "payload": {"n": n}}), range(16)))
-    assert sorted(answer.status for answer in answers) == [201] + [409] * 15
-    winner = next(answer for answer in answers if answer.status == 201)
-    assert get(server, event["id"]).body == winner.body
+        callers = list(pool.map(lambda n: post_until_known(server, {**event, "payload": {"n": n}}), range(16)))
+    (winner,) = [answers for answers in callers if answers[-1].status != 409]
+    assert winner[-1].status == 201 or (winner[-1].status == 200 and has_lost(winner))
+    assert get(server, event["id"]).body == winner[-1].body
 
 
 # GET and HEAD /events/{id}
@@ -592,6 +604,8 @@ def test_each_request_has_an_id_of_its_own(api: Api) -> None:
 
 def test_events_are_stored_in_the_order_of_their_created_at(api: Api) -> None:
     """created_at is when the event was stored: it does not go back from one post to the next."""
+    start = time.monotonic()
     moments = [post(api, an_event()).json["created_at"] for _ in range(5)]
+    elapsed = timedelta(seconds=time.monotonic() - start + 0.001)  # created_at is rounded down to a millisecond
     assert moments == sorted(moments)
-    assert datetime.fromisoformat(moments[-1]) - datetime.fromisoformat(moments[0]) < timedelta(minutes=1)
+    assert datetime.fromisoformat(moments[-1]) - datetime.fromisoformat(moments[0]) <= elapsed

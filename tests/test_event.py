@@ -109,13 +109,13 @@ def test_digest_is_the_documented_one() -> None:
 
 
 def answers_in_time(body: bytes) -> None:
-    """Parse a body, which may be refused, and fail if that takes long or ends in another error."""
-    start = time.monotonic()
+    """Parse a body, which may be refused, and fail if that takes much CPU time or ends in another error."""
+    start = time.thread_time()
     try:
         parse(body)
     except (InvalidEvent, BodyTooLarge) as exc:
         assert json.dumps(exc.body("r"))
-    assert time.monotonic() - start < 2
+    assert time.thread_time() - start < 2
 
 
 @given(st.binary(max_size=300))
@@ -197,7 +197,7 @@ def test_new_ids_are_uuid7_and_sort_by_time() -> None:
     assert len(set(ids)) == len(ids)
     first = uuid.UUID(ids[0])
     assert (first.version, first.variant) == (7, uuid.RFC_4122)
-    assert 0 <= (first.int >> 80) - before // 1_000_000 < 1000
+    assert before // 1_000_000 <= first.int >> 80 <= time.time_ns() // 1_000_000
     assert all(is_id(event_id) for event_id in ids)
 
 

@@ -35,6 +35,8 @@ def fixture_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (tree / "eventsapp" / "chalicelib" / "__pycache__").mkdir(exist_ok=True)
     (tree / "eventsapp" / "chalicelib" / "__pycache__" / "left.pyc").write_bytes(b"left")
     shutil.copytree(ROOT / "terraform" / "merge", tree / "terraform" / "merge")
+    for module in (ROOT / "terraform").glob("*.py"):
+        shutil.copy2(module, tree / "terraform")
     return tree
 
 

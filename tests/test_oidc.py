@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from ministack.core.iam_evaluator import EvalContext, evaluate, evaluate_trust_policy, parse_policy_document
-from roots import ACCOUNT, BY_DYNAMODB, BY_LAMBDA, FUNCTION, KEY, LOG, NEEDS_TERRAFORM, REGION, STAGES
-from roots import Plans, copied, listed, planned, request, run
+from roots import ACCOUNT, BY_DYNAMODB, BY_LAMBDA, FUNCTION, KEY, LOG, NEEDS_TERRAFORM, REGION, REGIONS, STAGES
+from roots import Plans, copied_project, listed, planned, request, run
 
 ISSUER = "token.actions.githubusercontent.com"
 
@@ -20,8 +20,11 @@ pytestmark = NEEDS_TERRAFORM
 
 @pytest.fixture(scope="session", name="oidc")
 def _oidc(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an initialised copy of the root that a person applies once."""
-    root = copied(tmp_path_factory.mktemp("oidc") / "terraform") / "oidc"
+    """Return an initialised copy of the root that a person applies once, for stages in three regions."""
+    root = copied_project(tmp_path_factory.mktemp("oidc") / "project") / "terraform" / "oidc"
+    for stage, region in REGIONS.items():
+        tfvars = root.parent / "stages" / f"{stage}.tfvars"
+        tfvars.write_text(f'other_region = "eu-west-1"\n region="{region}" # a comment\n')
     run("terraform", "init", "-backend=false", "-input=false", cwd=root)
     return root
 
@@ -40,12 +43,12 @@ def test_the_root_is_valid(oidc: Path) -> None:
 
 def test_the_root_applied_once_passes_terraforms_tests(plans: Plans) -> None:
     """The root of state, trust and roles does what its own tests say."""
-    assert {BY_NAMES, BY_NUMBERS, "each_role_has_the_policy_of_its_stage"} <= set(plans)
+    assert {ROLES, BY_NUMBERS} <= set(plans)
 
 
 TRUSTED = {"aud": "sts.amazonaws.com", "sub": "repo:octo-org/events:environment:prod"}
 NUMBERED = {**TRUSTED, "sub": "repo:octo-org@6894/events@45817:environment:prod"}
-BY_NAMES = "by_names_a_role_trusts_its_one_subject"
+ROLES = "roles_state_and_log_role"  # with names of the repository alone
 BY_NUMBERS = "by_names_and_numbers_a_role_trusts_the_two_forms_of_its_one_subject"
 
 
@@ -64,7 +67,7 @@ def trusts(role: dict[str, Any], claims: dict[str, str], provider: str = ISSUER)
     return evaluate_trust_policy(role["assume_role_policy"], provider_arn, context)
 
 
-@pytest.mark.parametrize(("plan", "claims"), [(BY_NAMES, TRUSTED), (BY_NUMBERS, TRUSTED), (BY_NUMBERS, NUMBERED)])
+@pytest.mark.parametrize(("plan", "claims"), [(ROLES, TRUSTED), (BY_NUMBERS, TRUSTED), (BY_NUMBERS, NUMBERED)])
 def test_an_environment_of_this_repository_takes_its_role(
     plans: Plans, plan: str, claims: dict[str, str]
 ) -> None:
@@ -72,7 +75,7 @@ def test_an_environment_of_this_repository_takes_its_role(
     assert trusts(plans[plan]['aws_iam_role.deploy["prod"]'], claims)
 
 
-@pytest.mark.parametrize("plan", [BY_NAMES, BY_NUMBERS])
+@pytest.mark.parametrize("plan", [ROLES, BY_NUMBERS])
 @pytest.mark.parametrize(
     "claims",
     [
@@ -104,7 +107,7 @@ def test_no_other_token_takes_a_role(plans: Plans, plan: str, claims: dict[str, 
 
 def test_no_other_provider_opens_a_role(plans: Plans) -> None:
     """The same claims from another issuer are refused."""
-    assert not trusts(plans[BY_NAMES]['aws_iam_role.deploy["prod"]'], TRUSTED, provider="gitlab.com")
+    assert not trusts(plans[ROLES]['aws_iam_role.deploy["prod"]'], TRUSTED, provider="gitlab.com")
 
 
 def test_a_pull_request_takes_the_plan_role_alone(plans: Plans) -> None:
@@ -123,7 +126,7 @@ POLICIES = ("deploy", "deploy_edge")  # of a deploy role, together
 
 def policy(plans: Plans, address: str) -> dict[str, Any]:
     """Return a planned managed policy's document."""
-    return json.loads(plans["each_role_has_the_policy_of_its_stage"][address]["policy"])
+    return json.loads(plans[ROLES][address]["policy"])
 
 
 def of_stage(plans: Plans, stage: str, *names: str) -> list[dict[str, Any]]:
@@ -225,18 +228,19 @@ def test_a_policy_is_no_longer_than_iam_takes(plans: Plans, stage: str, name: st
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_deploy_role_reaches_its_own_stage_alone(plans: Plans, stage: str) -> None:
     """What a deploy role may touch is named after its stage, but where AWS makes the name up or lists."""
+    region = REGIONS[stage]
     made_up = {
         "*",
         f"arn:aws:s3:::event-api-state-{ACCOUNT}",  # lists it
-        f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:*",  # lists them
-        f"arn:aws:application-autoscaling:{REGION}:{ACCOUNT}:scalable-target/*",
+        f"arn:aws:logs:{region}:{ACCOUNT}:log-group:*",  # lists them
+        f"arn:aws:application-autoscaling:{region}:{ACCOUNT}:scalable-target/*",
         f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/*",
-        f"arn:aws:apigateway:{REGION}::/restapis",
-        f"arn:aws:apigateway:{REGION}::/restapis/*",
-        f"arn:aws:apigateway:{REGION}::/restapis/*/stages/{stage}",
-        f"arn:aws:apigateway:{REGION}::/tags/arn%3Aaws%3Aapigateway%3A{REGION}%3A%3A%2Frestapis%2F*",
-        f"arn:aws:kms:{REGION}:{ACCOUNT}:key/*",
-        f"arn:aws:wafv2:{REGION}:{ACCOUNT}:regional/managedruleset/*/*",
+        f"arn:aws:apigateway:{region}::/restapis",
+        f"arn:aws:apigateway:{region}::/restapis/*",
+        f"arn:aws:apigateway:{region}::/restapis/*/stages/{stage}",
+        f"arn:aws:apigateway:{region}::/tags/arn%3Aaws%3Aapigateway%3A{region}%3A%3A%2Frestapis%2F*",
+        f"arn:aws:kms:{region}:{ACCOUNT}:key/*",
+        f"arn:aws:wafv2:{region}:{ACCOUNT}:regional/managedruleset/*/*",
     }
     documents = of_stage(plans, stage, *POLICIES)
     touched = set().union(*(resources for document in documents for _, resources in allow_statements(document)))
@@ -407,6 +411,24 @@ def test_a_deploy_role_may_not_widen_itself_or_reach_further(
     assert not allowed(of_stage(plans, "dev", *POLICIES), action, resource, context)
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_plan_role_reads_each_stage_in_its_region(plans: Plans, stage: str) -> None:
+    """A pull request's plan sees what each stage has, where that stage is."""
+    region, document = REGIONS[stage], [policy(plans, "aws_iam_policy.plan")]
+    tags = {"aws:ResourceTag/project": "event-api", "aws:ResourceTag/stage": stage}
+    key, by_lambda = f"arn:aws:kms:{region}:{ACCOUNT}:key/abc", {"kms:ViaService": f"lambda.{region}.amazonaws.com"}
+    for action, resource, context in [
+        ("dynamodb:DescribeTable", f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/event-api-{stage}-events", {}),
+        ("lambda:GetFunction", f"arn:aws:lambda:{region}:{ACCOUNT}:function:event-api-{stage}-authorizer", {}),
+        ("apigateway:GET", f"arn:aws:apigateway:{region}::/restapis/abc", {}),
+        ("kms:DescribeKey", key, tags),
+        ("kms:Decrypt", key, tags | by_lambda),
+        ("s3:GetObject", f"arn:aws:s3:::event-api-state-{ACCOUNT}/event-api/{stage}.tfstate", {}),
+    ]:
+        assert allowed(document, action, resource, context), action
+    assert len(json.dumps(document[0], separators=(",", ":"))) <= 6144
+
+
 def test_the_plan_role_only_reads(plans: Plans) -> None:
     """A pull request's plan changes nothing and reads no event, no token and no log."""
     actions = set().union(*(actions for actions, _ in allow_statements(policy(plans, "aws_iam_policy.plan"))))
@@ -433,9 +455,10 @@ def test_a_boundary_is_what_a_function_needs(plans: Plans, stage: str, of: str) 
         "function": (f"event-api-{stage}", "events", ["dynamodb:GetItem", "dynamodb:PutItem"]),
         "authorizer": (f"event-api-{stage}-authorizer", "tokens", ["dynamodb:GetItem"]),
     }[of]
-    own = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+    region = REGIONS[stage]
+    own = f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"
     tags = {"aws:ResourceTag/project": "event-api", "aws:ResourceTag/stage": stage}
-    keys = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/*"
+    keys = f"arn:aws:kms:{region}:{ACCOUNT}:key/*"
     (document,) = of_stage(plans, stage, f"{of}_boundary")
     assert {statement["Effect"] for statement in document["Statement"]} == {"Allow"}
     found = [
@@ -443,10 +466,10 @@ def test_a_boundary_is_what_a_function_needs(plans: Plans, stage: str, of: str) 
         for statement in document["Statement"]
     ]
     assert found == [
-        (actions, f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/event-api-{stage}-{table}", None),
+        (actions, f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/event-api-{stage}-{table}", None),
         (
             ["logs:CreateLogStream", "logs:PutLogEvents"],
-            f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/{name}:*",
+            f"arn:aws:logs:{region}:{ACCOUNT}:log-group:/aws/lambda/{name}:*",
             None,
         ),
         (["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*", None),
@@ -456,7 +479,7 @@ def test_a_boundary_is_what_a_function_needs(plans: Plans, stage: str, of: str) 
                 "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo",
             ],
             keys,
-            {"StringEquals": tags | BY_DYNAMODB},
+            {"StringEquals": tags | {"kms:ViaService": f"dynamodb.{region}.amazonaws.com"}},
         ),
         (["kms:Decrypt"], keys, {"StringEquals": tags | {"kms:EncryptionContext:aws:lambda:FunctionArn": own}}),
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ministack.core.iam_evaluator import evaluate_resource_policy
 from processes import ROOT
 from roots import ACCOUNT, BY_DYNAMODB, BY_LAMBDA, FUNCTION, KEY, LOG, NEEDS_TERRAFORM, REGION, STAGES
-from roots import copied, planned, request, run
+from roots import copied_project, make, planned, request, run
 
 pytestmark = NEEDS_TERRAFORM
 
@@ -52,61 +52,67 @@ SKIPS = {
 }
 
 
-@pytest.fixture(scope="session", name="packaged_stage")
-def _packaged_stage() -> str:
-    """Return the stage of the packaged function; package it where it is not."""
-    packaged = ROOT / "terraform" / "chalice.tf.json"
-    if not packaged.exists():
-        run("make", "package", "STAGE=dev", cwd=ROOT)
-    return json.loads(packaged.read_text(encoding="utf-8"))["locals"]["packaged_stage"]
+PACKAGED, SETTINGS = "dev", "-var-file=tests/settings.tfvars"
 
 
 @pytest.fixture(scope="session", name="roots")
-def _roots(packaged_stage: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def _roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return initialised copies of the stages' root, one as packaged for each stage."""
-    roots = {}
+    project = copied_project(tmp_path_factory.mktemp("project") / "project")
+    make(project, "package", f"STAGE={PACKAGED}")
+    roots = {PACKAGED: project / "terraform"}
+    run("terraform", "init", "-backend=false", "-input=false", cwd=roots[PACKAGED])
     for stage in STAGES:
-        roots[stage] = copied(tmp_path_factory.mktemp(stage) / "terraform")
-        generated = roots[stage] / "chalice.tf.json"
-        text = generated.read_text(encoding="utf-8").replace(f"event-api-{packaged_stage}", f"event-api-{stage}")
-        packaged = json.loads(text)
-        packaged["locals"]["packaged_stage"] = stage
-        generated.write_text(json.dumps(packaged), encoding="utf-8")
-        run("terraform", "init", "-backend=false", "-input=false", cwd=roots[stage])
+        if stage != PACKAGED:
+            roots[stage] = shutil.copytree(roots[PACKAGED], tmp_path_factory.mktemp(stage) / "terraform")
+            generated = roots[stage] / "chalice.tf.json"
+            text = generated.read_text(encoding="utf-8").replace(f"event-api-{PACKAGED}", f"event-api-{stage}")
+            packaged = json.loads(text)
+            packaged["locals"]["packaged_stage"] = stage
+            generated.write_text(json.dumps(packaged), encoding="utf-8")
     return roots
 
 
+@pytest.fixture(scope="session", name="root")
+def _root(roots: dict[str, Path]) -> Path:
+    """Return the copy as it was packaged."""
+    return roots[PACKAGED]
+
+
 @pytest.fixture(scope="session", name="stage_plan")
-def _stage_plan(roots: dict[str, Path]) -> dict[str, Any]:
-    """Return what the provider itself plans of dev, with all that a stage can have."""
-    options = ("-var-file=stages/dev.tfvars", "-filter=tests/rendered.tftest.hcl")
-    return planned(roots["dev"], *options)["the_provider_takes_it_all"]
+def _stage_plan(root: Path) -> dict[str, Any]:
+    """Return what the provider itself plans, with all that a stage can have."""
+    return planned(root, SETTINGS, "-filter=tests/rendered.tftest.hcl")["the_provider_takes_it_all"]
 
 
 def test_terraform_is_formatted() -> None:
-    """Terraform's own format is the only one."""
+    """Terraform's own format is the only one; what a stage is set to may be written as its owner likes."""
     badly = run("terraform", "fmt", "-check", "-recursive", "-list=true", cwd=ROOT / "terraform", check=False)
-    assert (badly.returncode, badly.stdout) == (0, "")
+    assert badly.returncode in (0, 3), badly.stderr
+    assert [path for path in badly.stdout.splitlines() if not path.startswith("stages/")] == []
 
 
-def test_the_root_is_valid(roots: dict[str, Path]) -> None:
+def test_the_root_is_valid(root: Path) -> None:
     """Terraform and the provider accept the root, without a warning."""
-    said = json.loads(run("terraform", "validate", "-json", cwd=roots["dev"]).stdout)
-    assert (said["valid"], said["diagnostics"]) == (True, [])
+    result = json.loads(run("terraform", "validate", "-json", cwd=root).stdout)
+    assert (result["valid"], result["diagnostics"]) == (True, [])
 
 
-def test_a_stage_passes_terraforms_tests(roots: dict[str, Path]) -> None:
+def test_the_root_passes_terraforms_tests(root: Path) -> None:
     """The stages' root does what its own tests say."""
-    run("terraform", "test", "-var-file=stages/dev.tfvars", cwd=roots["dev"])
+    others = sorted(path for path in (root / "tests").glob("*.tftest.hcl") if path.name.split(".")[0] not in ELSEWHERE)
+    assert len(others) > 5
+    run("terraform", "test", SETTINGS, *(f"-filter=tests/{path.name}" for path in others), cwd=root)
+
+
+ELSEWHERE = ("rendered", "stages")  # Terraform's tests that another test here runs
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_differs_as_its_tfvars_say(roots: dict[str, Path], stage: str) -> None:
-    """Each stage's tfvars plan, with the values its use asks for."""
-    said = run(
-        "terraform", "test", f"-var-file=stages/{stage}.tfvars", "-filter=tests/stages.tftest.hcl", cwd=roots[stage]
-    )
-    assert "1 passed, 0 failed" in said.stdout
+def test_a_stage_is_as_its_tfvars_say(roots: dict[str, Path], stage: str) -> None:
+    """Each stage's tfvars are legal, and are what is planned."""
+    tfvars = ROOT / "terraform" / "stages" / f"{stage}.tfvars"
+    run("terraform", "test", f"-var-file={tfvars}", "-filter=tests/stages.tftest.hcl", cwd=roots[stage])
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -115,7 +121,6 @@ def test_a_stage_keeps_its_state_apart_and_locked(stage: str) -> None:
     backend = (ROOT / "terraform" / "stages" / f"{stage}.s3.tfbackend").read_text(encoding="utf-8")
     assert {tuple(part.strip() for part in line.split("=")) for line in backend.splitlines()} == {
         ("key", f'"event-api/{stage}.tfstate"'),
-        ("region", f'"{REGION}"'),
         ("encrypt", "true"),
         ("use_lockfile", "true"),
     }
@@ -234,11 +239,12 @@ def test_the_firewall_answers_as_the_api_does(stage_plan: dict[str, Any], too_lo
 @pytest.fixture(scope="session", name="checkov")
 def _checkov() -> Path:
     """Return checkov, installed once in an environment of its own."""
-    home, wanted = ROOT / ".local" / "checkov", ROOT / "tests" / "requirements-checkov.txt"
+    home, wanted = ROOT / "build" / "checkov", ROOT / "tests" / "requirements-checkov.txt"
     installed = home / "installed.txt"
     if not installed.exists() or installed.read_text(encoding="utf-8") != wanted.read_text(encoding="utf-8"):
         run(sys.executable, "-m", "venv", "--clear", home, cwd=ROOT)
-        run(home / "bin" / "python", "-m", "pip", "install", "--quiet", "-r", wanted, cwd=ROOT)
+        # Most of its modules are never imported: none is compiled before it is.
+        run(home / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", "-r", wanted, cwd=ROOT)
         shutil.copyfile(wanted, installed)
     return home / "bin" / "checkov"
 
@@ -259,11 +265,8 @@ def noted_skips(generated: Path) -> dict[tuple[str, str], dict[str, str]]:
     return skips
 
 
-def test_checkov_fails_nothing_and_each_skip_is_known_and_has_a_reason(
-    checkov: Path, roots: dict[str, Path]
-) -> None:
+def test_checkov_fails_nothing_and_each_skip_is_known_and_has_a_reason(checkov: Path, root: Path) -> None:
     """Every check passes or is skipped beside what it is about, with a reason; no skip is idle or unlisted."""
-    root = roots["dev"]
     command = [checkov, "--directory", root, "--framework", "terraform", "terraform_json", "--skip-download"]
     reports = json.loads(run(*command, "--output", "json", cwd=root, check=False).stdout)
     results = {report["check_type"]: report["results"] for report in reports}

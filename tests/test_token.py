@@ -143,13 +143,14 @@ def test_known_token_costs_one_consistent_read(
 
 def test_table_has_only_the_digest_of_the_secret(table: TokenTable, client: BaseClient) -> None:
     """The table contains no token."""
+    before = int(time.time())
     text = a_token(table)
     _, key_id, secret = text.split("_")
     item = client.get_item(TableName="tokens", Key={"key_id": {"S": key_id}})["Item"]
     assert item["secret_sha256"] == {"S": hashlib.sha256(secret.encode()).hexdigest()}
     assert secret not in str(item) and secret[:20] not in str(item)
     created_at = item.pop("created_at")
-    assert abs(int(created_at["N"]) - time.time()) < 5
+    assert before <= int(created_at["N"]) <= time.time()
     assert item.keys() == {"key_id", "secret_sha256", "tenant", "scopes", "name"}
 
 
@@ -172,4 +173,4 @@ def test_invalid_tokens_get_the_same_error(table: TokenTable, authenticator: Tok
 
 def test_token_is_valid_until_it_expires(table: TokenTable, authenticator: TokenAuthenticator) -> None:
     """A token that expires later is valid now."""
-    assert authenticator.authenticate(f"Bearer {a_token(table, expires_at=int(time.time()) + 60)}").tenant == "acme"
+    assert authenticator.authenticate(f"Bearer {a_token(table, expires_at=int(time.time()) + 3600)}").tenant == "acme"

@@ -1,5 +1,7 @@
 """The workflows: no finding of either linter, and the line of stages as it is promised."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,7 +75,12 @@ def test_stage_applies_the_plan_it_made_and_checks_the_contract() -> None:
     }
     assert {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()} == {
         "package": ['make package STAGE="$STAGE"'],
-        "deploy": ["make plan", "make apply", 'echo "url=$(make --silent url)" >> "$GITHUB_OUTPUT"'],
+        "deploy": [
+            'region=$(make --silent region) && echo "region=$region" >> "$GITHUB_OUTPUT"',
+            "make plan",
+            "make apply",
+            'url=$(make --silent url) && echo "url=$url" >> "$GITHUB_OUTPUT"',
+        ],
         "contract": [
             'echo "::warning::$STAGE was not checked against the contract; the README says how to give it a token."',
             'make contract URL="$URL"',
@@ -96,3 +103,19 @@ def test_only_the_job_that_deploys_can_take_the_role() -> None:
 def test_an_apply_is_never_cancelled() -> None:
     """One deployment of a stage at a time, and none is cut off."""
     assert workflow("stage.yml")["concurrency"] == {"group": "stage-${{ inputs.stage }}", "cancel-in-progress": False}
+
+
+@pytest.mark.parametrize("stage", ["dev", "staging", "prod"])
+def test_credentials_are_of_the_stages_region(stage: str, tmp_path: Path) -> None:
+    """The role is taken in the region of the stage's tfvars, which the step before it prints."""
+    jobs = workflow("stage.yml")["jobs"]
+    steps = {step.get("id", step.get("uses", "").partition("@")[0]): step for step in jobs["deploy"]["steps"]}
+    credentials = steps["aws-actions/configure-aws-credentials"]["with"]
+    assert credentials["aws-region"] == "${{ steps.region.outputs.region }}"
+    assert list(steps).index("region") < list(steps).index("aws-actions/configure-aws-credentials")
+    output = tmp_path / "output"
+    environment = {**os.environ, "STAGE": stage, "GITHUB_OUTPUT": str(output)}
+    subprocess.run(["bash", "-e", "-c", steps["region"]["run"]], cwd=ROOT, env=environment, check=True)
+    tfvars = (ROOT / "terraform" / "stages" / f"{stage}.tfvars").read_text()
+    region = output.read_text().removeprefix("region=").strip()
+    assert re.search(rf'(?m)^\s*region\s*=\s*"{region}"', tfvars)

@@ -5,6 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import sources
+
 from . import swagger_steps, terraform_steps
 from .document import Json, Unexpected, find
 
@@ -31,6 +33,7 @@ def merge(document: Json) -> Json:
 def write(source: Path, destination: Path) -> str:
     """Correct chalice's folder into another folder. Return its stage. Raises Unexpected."""
     merged = merge(json.loads((source / "chalice.tf.json").read_text("utf-8")))
+    merged["locals"]["packaged_sources"] = sources.digest()
     (destination / "chalice.tf.json").write_text(json.dumps(merged, indent=2, sort_keys=True) + "\n", "utf-8")
     shutil.copyfile(source / "deployment.zip", destination / "deployment.zip")
     return merged["locals"]["packaged_stage"]

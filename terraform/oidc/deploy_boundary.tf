@@ -37,8 +37,8 @@ data "aws_iam_policy_document" "deploy_boundary" {
       values(each.value.roles),
       [local.state_bucket, local.state[each.key], "${local.state[each.key]}.tflock"],
       # AWS makes up these names: whose they are, the role's own policies say.
-      [local.api, "${local.api}/*", local.api_tags, local.autoscaling, local.keys],
-      ["arn:${local.partition}:wafv2:${local.regional}:regional/managedruleset/*/*"],
+      [each.value.api, "${each.value.api}/*", each.value.api_tags, each.value.autoscaling, each.value.keys],
+      [each.value.firewall_groups],
       ["${local.iam}:role/aws-service-role/*"],
     )
   }
@@ -92,7 +92,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
     condition {
       test     = "StringNotEquals"
       variable = "kms:ViaService"
-      values   = local.key_services
+      values   = each.value.key_services
     }
   }
 

@@ -7,13 +7,13 @@ data "aws_iam_policy_document" "deploy_edge" {
   statement {
     sid       = "ApiRead"
     actions   = ["apigateway:GET"]
-    resources = [local.api, "${local.api}/*", local.api_tags]
+    resources = [each.value.api, "${each.value.api}/*", each.value.api_tags]
   }
 
   statement {
     sid       = "ApiMake"
     actions   = ["apigateway:POST"]
-    resources = [local.api]
+    resources = [each.value.api]
 
     condition {
       test     = "StringEquals"
@@ -33,7 +33,7 @@ data "aws_iam_policy_document" "deploy_edge" {
   statement {
     sid       = "ApiChange"
     actions   = ["apigateway:DELETE", "apigateway:PATCH", "apigateway:POST", "apigateway:PUT"]
-    resources = ["${local.api}/*"]
+    resources = ["${each.value.api}/*"]
 
     condition {
       test     = "StringEquals"
@@ -53,7 +53,7 @@ data "aws_iam_policy_document" "deploy_edge" {
   statement {
     sid       = "ApiTag"
     actions   = ["apigateway:PUT"]
-    resources = [local.api_tags]
+    resources = [each.value.api_tags]
 
     dynamic "condition" {
       for_each = setproduct(["RequestTag", "ResourceTag"], [["project", "event-api"], ["stage", each.key]])
@@ -89,20 +89,20 @@ data "aws_iam_policy_document" "deploy_edge" {
   statement {
     sid       = "FirewallGroups" # AWS's own, which a firewall is made of
     actions   = ["wafv2:CreateWebACL", "wafv2:UpdateWebACL"]
-    resources = ["arn:${local.partition}:wafv2:${local.regional}:regional/managedruleset/*/*"]
+    resources = [each.value.firewall_groups]
   }
 
   # WAF tells IAM no tags of what is API Gateway's; API Gateway does, and asks for its own right as well.
   statement {
     sid       = "FirewallOfAnyStage"
     actions   = ["wafv2:AssociateWebACL", "wafv2:DisassociateWebACL", "wafv2:GetWebACLForResource"]
-    resources = ["${local.api}/*/stages/${each.key}"]
+    resources = ["${each.value.api}/*/stages/${each.key}"]
   }
 
   statement {
     sid       = "FirewallOfStage"
     actions   = ["apigateway:SetWebACL"]
-    resources = ["${local.api}/*/stages/${each.key}"]
+    resources = ["${each.value.api}/*/stages/${each.key}"]
 
     dynamic "condition" {
       for_each = each.value.tags
@@ -149,7 +149,7 @@ data "aws_iam_policy_document" "deploy_edge" {
   statement {
     sid       = "KeyTag"
     actions   = ["kms:TagResource"]
-    resources = [local.keys]
+    resources = [each.value.keys]
 
     dynamic "condition" {
       for_each = { for name, tag in each.value.tags : replace(name, "Resource", "Request") => tag }
@@ -194,7 +194,7 @@ data "aws_iam_policy_document" "deploy_edge" {
       "kms:UpdateAlias",
       "kms:UpdateKeyDescription",
     ]
-    resources = [local.keys]
+    resources = [each.value.keys]
 
     dynamic "condition" {
       for_each = each.value.tags
@@ -211,12 +211,12 @@ data "aws_iam_policy_document" "deploy_edge" {
   statement {
     sid       = "KeyByServices"
     actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt"]
-    resources = [local.keys]
+    resources = [each.value.keys]
 
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = local.key_services
+      values   = each.value.key_services
     }
 
     dynamic "condition" {
@@ -241,8 +241,4 @@ data "aws_iam_policy_document" "deploy_edge" {
     actions   = ["kms:ListAliases"]
     resources = ["*"]
   }
-}
-
-locals {
-  key_services = [for service in ["dynamodb", "lambda"] : "${service}.${var.region}.amazonaws.com"]
 }

@@ -88,7 +88,7 @@ data "aws_iam_policy_document" "deploy" {
       "application-autoscaling:PutScalingPolicy",
       "application-autoscaling:RegisterScalableTarget",
     ]
-    resources = [local.autoscaling]
+    resources = [each.value.autoscaling]
 
     condition {
       test     = "StringEquals"
@@ -104,7 +104,7 @@ data "aws_iam_policy_document" "deploy" {
       "application-autoscaling:TagResource",
       "application-autoscaling:UntagResource",
     ]
-    resources = [local.autoscaling]
+    resources = [each.value.autoscaling]
   }
 
   statement {
@@ -244,7 +244,7 @@ data "aws_iam_policy_document" "deploy" {
   statement {
     sid       = "LogsList"
     actions   = ["logs:DescribeLogGroups"]
-    resources = [local.log_groups]
+    resources = [each.value.log_groups]
   }
 }
 

@@ -42,10 +42,10 @@ data "aws_iam_policy_document" "function_boundary" {
   statement {
     sid       = "KeyOfTable"
     actions   = local.table_key_actions
-    resources = [local.keys]
+    resources = [each.value.keys]
 
     dynamic "condition" {
-      for_each = merge(each.value.tags, { "kms:ViaService" = local.key_services[0] })
+      for_each = merge(each.value.tags, { "kms:ViaService" = each.value.key_services[0] })
 
       content {
         test     = "StringEquals"
@@ -59,7 +59,7 @@ data "aws_iam_policy_document" "function_boundary" {
   statement {
     sid       = "KeyOfEnvironment"
     actions   = ["kms:Decrypt"]
-    resources = [local.keys]
+    resources = [each.value.keys]
 
     dynamic "condition" {
       for_each = merge(each.value.tags, {
@@ -102,10 +102,10 @@ data "aws_iam_policy_document" "authorizer_boundary" {
   statement {
     sid       = "KeyOfTable"
     actions   = local.table_key_actions
-    resources = [local.keys]
+    resources = [each.value.keys]
 
     dynamic "condition" {
-      for_each = merge(each.value.tags, { "kms:ViaService" = local.key_services[0] })
+      for_each = merge(each.value.tags, { "kms:ViaService" = each.value.key_services[0] })
 
       content {
         test     = "StringEquals"
@@ -119,7 +119,7 @@ data "aws_iam_policy_document" "authorizer_boundary" {
   statement {
     sid       = "KeyOfEnvironment"
     actions   = ["kms:Decrypt"]
-    resources = [local.keys]
+    resources = [each.value.keys]
 
     dynamic "condition" {
       for_each = merge(each.value.tags, {

@@ -1,7 +1,31 @@
 # An account has one role by which API Gateway writes logs, in each region. Without it no stage with an access log can
-# be made.
-resource "aws_api_gateway_account" "this" {
-  count = var.gateway_log_role_exists ? 0 : 1
+# be made. Stages in one region share it.
+locals {
+  log_regions = setsubtract(values(local.regions), var.gateway_log_role_exists_in)
+}
+
+resource "aws_api_gateway_account" "prod" {
+  count = contains(local.log_regions, local.regions.prod) ? 1 : 0
+
+  cloudwatch_role_arn = aws_iam_role.gateway_log[0].arn
+
+  depends_on = [aws_iam_role_policy_attachment.gateway_log]
+}
+
+resource "aws_api_gateway_account" "staging" {
+  count    = contains(setsubtract(local.log_regions, [local.regions.prod]), local.regions.staging) ? 1 : 0
+  provider = aws.staging
+
+  cloudwatch_role_arn = aws_iam_role.gateway_log[0].arn
+
+  depends_on = [aws_iam_role_policy_attachment.gateway_log]
+}
+
+resource "aws_api_gateway_account" "dev" {
+  count = (
+    contains(setsubtract(local.log_regions, [local.regions.prod, local.regions.staging]), local.regions.dev) ? 1 : 0
+  )
+  provider = aws.dev
 
   cloudwatch_role_arn = aws_iam_role.gateway_log[0].arn
 
@@ -9,7 +33,7 @@ resource "aws_api_gateway_account" "this" {
 }
 
 resource "aws_iam_role" "gateway_log" {
-  count = var.gateway_log_role_exists ? 0 : 1
+  count = length(local.log_regions) > 0 ? 1 : 0
 
   name               = "event-api-gateway-log"
   description        = "By which API Gateway writes the logs of this account's stages."
@@ -29,7 +53,7 @@ data "aws_iam_policy_document" "gateway_trust" {
 
 # AWS's own policy: the role serves all APIs of the account, and AWS refuses one that may do less.
 resource "aws_iam_role_policy_attachment" "gateway_log" {
-  count = var.gateway_log_role_exists ? 0 : 1
+  count = length(local.log_regions) > 0 ? 1 : 0
 
   role       = aws_iam_role.gateway_log[0].name
   policy_arn = "arn:${local.partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"

@@ -45,7 +45,7 @@ data "aws_iam_policy_document" "plan" {
   statement {
     sid       = "Scaling"
     actions   = ["application-autoscaling:ListTagsForResource"]
-    resources = [local.autoscaling]
+    resources = local.of_any_stage.autoscaling
   }
 
   statement {
@@ -88,7 +88,7 @@ data "aws_iam_policy_document" "plan" {
   statement {
     sid       = "LogsList"
     actions   = ["logs:DescribeLogGroups"]
-    resources = [local.log_groups]
+    resources = local.of_any_stage.log_groups
   }
 
   statement {
@@ -100,13 +100,13 @@ data "aws_iam_policy_document" "plan" {
   statement {
     sid       = "FirewallOfStage"
     actions   = ["wafv2:GetWebACLForResource"]
-    resources = [for stage in local.stages : "${local.api}/*/stages/${stage}"]
+    resources = [for stage, names in local.names : "${names.api}/*/stages/${stage}"]
   }
 
   statement {
     sid       = "Key"
     actions   = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
-    resources = [local.keys]
+    resources = local.of_any_stage.keys
 
     condition {
       test     = "StringEquals"
@@ -119,12 +119,12 @@ data "aws_iam_policy_document" "plan" {
   statement {
     sid       = "KeyByLambda"
     actions   = ["kms:Decrypt"]
-    resources = [local.keys]
+    resources = local.of_any_stage.keys
 
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = ["lambda.${var.region}.amazonaws.com"]
+      values   = [for region in distinct(values(local.regions)) : "lambda.${region}.amazonaws.com"]
     }
 
     condition {
@@ -135,8 +135,19 @@ data "aws_iam_policy_document" "plan" {
   }
 
   statement {
-    sid       = "Api"
-    actions   = ["apigateway:GET"]
-    resources = [local.api, "${local.api}/*", local.api_tags]
+    sid     = "Api"
+    actions = ["apigateway:GET"]
+    resources = concat(
+      local.of_any_stage.api,
+      [for api in local.of_any_stage.api : "${api}/*"],
+      local.of_any_stage.api_tags,
+    )
+  }
+}
+
+# What AWS makes up the names of, in each region that has a stage.
+locals {
+  of_any_stage = { for kind in ["api", "api_tags", "autoscaling", "keys", "log_groups"] :
+    kind => distinct([for names in local.names : names[kind]])
   }
 }

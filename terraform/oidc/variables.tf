@@ -1,9 +1,3 @@
-variable "region" {
-  description = "AWS region of the state bucket and of all stages."
-  type        = string
-  default     = "ap-southeast-1"
-}
-
 variable "github_owner" {
   description = "User or organization that owns the repository on GitHub, in GitHub's own upper and lower case."
   type        = string
@@ -63,10 +57,10 @@ variable "oidc_provider_exists" {
   nullable    = false
 }
 
-variable "gateway_log_role_exists" {
-  description = "Whether API Gateway has its log role in this account and region, which is then left as it is."
-  type        = bool
-  default     = false
+variable "gateway_log_role_exists_in" {
+  description = "Regions in which API Gateway has a log role in this account already; it is left as it is."
+  type        = set(string)
+  default     = []
   nullable    = false
 }
 

@@ -7,7 +7,15 @@ override_resource {
   values = { invoke_arn = "arn:of:the:authorizer" }
 }
 
-run "a_published_version_and_an_alias_stand_between_gateway_and_function" {
+variables {
+  token_cache_seconds = 60
+  concurrency         = { api_handler = 7, authorizer = 3 }
+  throttle            = { read = { rate = 3, burst = 4 }, write = { rate = 1, burst = 2 } }
+}
+
+run "the_api_its_functions_and_their_logs" {
+  # Gateway and function.
+
   assert {
     condition     = aws_lambda_function.api_handler.publish && aws_lambda_alias.live.function_version == "7"
     error_message = "The alias leads to the version that the apply published."
@@ -38,12 +46,8 @@ run "a_published_version_and_an_alias_stand_between_gateway_and_function" {
     condition     = aws_lambda_function.api_handler.tracing_config[0].mode == "Active"
     error_message = "The function is traced."
   }
-}
 
-run "a_published_version_and_an_alias_stand_between_gateway_and_authorizer" {
-  variables {
-    token_cache_seconds = 60
-  }
+  # Gateway and authorizer.
 
   assert {
     condition = (
@@ -78,12 +82,8 @@ run "a_published_version_and_an_alias_stand_between_gateway_and_authorizer" {
     condition     = aws_lambda_function.authorizer.tracing_config[0].mode == "Active"
     error_message = "The authorizer is traced."
   }
-}
 
-run "each_function_runs_as_often_at_once_as_the_stage_says" {
-  variables {
-    concurrency = { api_handler = 7, authorizer = 3 }
-  }
+  # Concurrency.
 
   assert {
     condition = [
@@ -92,9 +92,9 @@ run "each_function_runs_as_often_at_once_as_the_stage_says" {
     ] == [7, 3]
     error_message = "Each function has its own reserve."
   }
-}
 
-run "the_api_is_served_in_its_region" {
+  # The API and its stage.
+
   assert {
     condition     = one(aws_api_gateway_rest_api.rest_api.endpoint_configuration).types == tolist(["REGIONAL"])
     error_message = "The endpoint is REGIONAL."
@@ -104,9 +104,9 @@ run "the_api_is_served_in_its_region" {
     condition     = aws_api_gateway_stage.this.xray_tracing_enabled
     error_message = "The stage is traced."
   }
-}
 
-run "the_access_log_holds_ids_address_status_and_latency_and_nothing_that_a_caller_sent" {
+  # The access log has ids, address, status and latency, and nothing that a caller sent.
+
   assert {
     condition = values(jsondecode(one(aws_api_gateway_stage.this.access_log_settings).format)) == [
       "$context.error.responseType",
@@ -144,12 +144,8 @@ run "the_access_log_holds_ids_address_status_and_latency_and_nothing_that_a_call
     ])
     error_message = "The execution log, which can quote a body, is off."
   }
-}
 
-run "writes_are_throttled_by_themselves_and_every_other_method_as_reads_are" {
-  variables {
-    throttle = { read = { rate = 3, burst = 4 }, write = { rate = 1, burst = 2 } }
-  }
+  # Throttles.
 
   assert {
     condition = {
@@ -165,9 +161,9 @@ run "writes_are_throttled_by_themselves_and_every_other_method_as_reads_are" {
     condition     = contains(keys(jsondecode(aws_api_gateway_rest_api.rest_api.body).paths["/events"]), "post")
     error_message = "The method that has a throttle of its own is there."
   }
-}
 
-run "logs_are_named_as_the_deploy_role_knows_them_and_end" {
+  # Logs.
+
   assert {
     condition = {
       for log in [

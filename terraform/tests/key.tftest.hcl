@@ -2,13 +2,10 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-variables {
-  firewall = { requests_per_address = 1234 }
-}
-
 run "without_a_key_of_its_own_a_stage_is_encrypted_with_those_of_aws" {
   variables {
     customer_key = false
+    firewall     = null # waf.tftest.hcl has the firewall's log without a key
   }
 
   assert {
@@ -29,7 +26,6 @@ run "without_a_key_of_its_own_a_stage_is_encrypted_with_those_of_aws" {
         aws_cloudwatch_log_group.access.kms_key_id,
         aws_cloudwatch_log_group.api_handler.kms_key_id,
         aws_cloudwatch_log_group.authorizer.kms_key_id,
-        aws_cloudwatch_log_group.firewall[0].kms_key_id,
         aws_lambda_function.api_handler.kms_key_arn,
         aws_lambda_function.authorizer.kms_key_arn,
       ] : key == null
@@ -41,6 +37,7 @@ run "without_a_key_of_its_own_a_stage_is_encrypted_with_those_of_aws" {
 run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
   variables {
     customer_key = true
+    firewall     = null # the run after this one has the firewall's log
   }
 
   assert {
@@ -68,7 +65,6 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
         aws_cloudwatch_log_group.access.kms_key_id,
         aws_cloudwatch_log_group.api_handler.kms_key_id,
         aws_cloudwatch_log_group.authorizer.kms_key_id,
-        aws_cloudwatch_log_group.firewall[0].kms_key_id,
         aws_lambda_function.api_handler.kms_key_arn,
         aws_lambda_function.authorizer.kms_key_arn,
       ] : key == aws_kms_key.this[0].arn
@@ -82,13 +78,8 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
     ])
     error_message = "The tables' encryption is on."
   }
-}
 
-# tests/test_terraform.py tries the policy as KMS would read it.
-run "the_keys_policy_statement_by_statement" {
-  variables {
-    customer_key = true
-  }
+  # The key's policy, statement by statement; tests/test_terraform.py tries it as KMS would read it.
 
   assert {
     condition = jsonencode([for s in data.aws_iam_policy_document.key.statement : s.sid]) == jsonencode(
@@ -185,5 +176,21 @@ run "the_keys_policy_statement_by_statement" {
       ]) if s.sid == "Administration"
     ])
     error_message = "Who looks after the key does not use it."
+  }
+}
+
+run "the_firewalls_log_is_encrypted_with_it_too" {
+  plan_options {
+    target = [aws_cloudwatch_log_group.firewall] # a whole firewall takes seconds
+  }
+
+  variables {
+    customer_key = true
+    firewall     = { requests_per_address = 1234 }
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.firewall[0].kms_key_id == aws_kms_key.this[0].arn
+    error_message = "The firewall's log has the stage's key."
   }
 }

@@ -22,7 +22,7 @@ override_resource {
   values = { arn = "arn:aws:logs:ap-southeast-1:123456789012:log-group:the-authorizers" }
 }
 
-run "the_function_may_read_and_write_its_table_log_and_trace_and_nothing_else" {
+run "each_function_has_its_permissions_and_no_other_within_its_boundary" {
   variables {
     customer_key = false
   }
@@ -52,12 +52,6 @@ run "the_function_may_read_and_write_its_table_log_and_trace_and_nothing_else" {
     ]]) == jsonencode([["Allow", ["sts:AssumeRole"], [["Service", ["lambda.amazonaws.com"]]]]])
     error_message = "Only Lambda takes the function's role."
   }
-}
-
-run "the_authorizer_may_read_tokens_log_and_trace_and_nothing_else" {
-  variables {
-    customer_key = false
-  }
 
   assert {
     condition = jsonencode([for s in data.aws_iam_policy_document.authorizer.statement : [
@@ -72,6 +66,24 @@ run "the_authorizer_may_read_tokens_log_and_trace_and_nothing_else" {
       ["Allow", ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"]],
     ])
     error_message = "These are the authorizer's permissions, action by action and resource by resource."
+  }
+
+  assert {
+    condition = [
+      aws_iam_role.api_handler.permissions_boundary,
+      aws_iam_role.authorizer.permissions_boundary,
+      ] == [
+      "arn:aws:iam::123456789012:policy/event-api-function-boundary-${var.stage}",
+      "arn:aws:iam::123456789012:policy/event-api-authorizer-boundary-${var.stage}",
+    ]
+    error_message = "The deploy role can make each role only with the boundary that oidc/ made for it."
+  }
+
+  assert {
+    condition = [aws_iam_role.api_handler.name, aws_iam_role.authorizer.name] == [
+      "event-api-${var.stage}-api_handler", "event-api-${var.stage}-authorizer",
+    ]
+    error_message = "The deploy role knows the functions' roles by these names."
   }
 }
 
@@ -99,27 +111,5 @@ run "with_a_key_each_function_may_decrypt_its_own_environment_too" {
       ]]
     ])
     error_message = "Beside what it may without a key, each function may decrypt its own environment."
-  }
-}
-
-run "each_role_is_within_the_boundary_of_its_stage" {
-  command = plan
-
-  assert {
-    condition = [
-      aws_iam_role.api_handler.permissions_boundary,
-      aws_iam_role.authorizer.permissions_boundary,
-      ] == [
-      "arn:aws:iam::123456789012:policy/event-api-function-boundary-${var.stage}",
-      "arn:aws:iam::123456789012:policy/event-api-authorizer-boundary-${var.stage}",
-    ]
-    error_message = "The deploy role can make each role only with the boundary that oidc/ made for it."
-  }
-
-  assert {
-    condition = [aws_iam_role.api_handler.name, aws_iam_role.authorizer.name] == [
-      "event-api-${var.stage}-api_handler", "event-api-${var.stage}-authorizer",
-    ]
-    error_message = "The deploy role knows the functions' roles by these names."
   }
 }

@@ -2,74 +2,75 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-# Run with each stage's tfvars in turn.
-run "a_stage_is_as_long_lived_as_its_use" {
+# Run with each stage's tfvars: what a stage is set to is planned, whatever that is.
+run "a_stage_is_as_its_tfvars_say" {
   command = plan
 
   assert {
     condition = alltrue([
       for table in [aws_dynamodb_table.events, aws_dynamodb_table.tokens] :
-      table.deletion_protection_enabled == (var.stage == "prod")
+      table.deletion_protection_enabled == var.deletion_protection
     ])
-    error_message = "The tables of prod, and of no other stage, are protected from deletion."
-  }
-
-  assert {
-    condition     = var.retention_days == { dev = 7, staging = 30, prod = 0 }[var.stage]
-    error_message = "Events of prod are kept for ever, those of dev for a week, those of staging for a month."
+    error_message = "deletion_protection is that of both tables."
   }
 
   assert {
     condition = (
       aws_lambda_function.api_handler.environment[0].variables.RETENTION_DAYS == tostring(var.retention_days)
     )
-    error_message = "The function is told the stage's retention."
-  }
-
-  assert {
-    condition     = var.log_retention_days == { dev = 14, staging = 30, prod = 365 }[var.stage]
-    error_message = "Logs of prod are kept for a year, those of dev for two weeks, those of staging for a month."
-  }
-
-  assert {
-    condition     = aws_dynamodb_table.events.billing_mode == "PAY_PER_REQUEST"
-    error_message = "No stage has steady traffic yet: each pays per request."
-  }
-
-  assert {
-    condition     = length(aws_kms_key.this) == (var.stage == "prod" ? 1 : 0)
-    error_message = "Prod, and no other stage, has a key of its own."
-  }
-
-  assert {
-    condition     = length(aws_wafv2_web_acl.this) == (var.stage == "prod" ? 1 : 0)
-    error_message = "Prod, and no other stage, has a firewall."
+    error_message = "The function knows retention_days."
   }
 
   assert {
     condition = alltrue([
-      for most in values(var.concurrency) : var.stage == "prod" ? most > 0 : most == -1
+      for log in [
+        aws_cloudwatch_log_group.api_handler, aws_cloudwatch_log_group.authorizer, aws_cloudwatch_log_group.access,
+      ] : log.retention_in_days == var.log_retention_days
     ])
-    error_message = "Prod alone takes a reserve from the account."
+    error_message = "log_retention_days is that of all logs."
   }
 
   assert {
-    condition = alltrue([
-      for limit in values(var.throttle) : limit.rate == { dev = 50, staging = 50, prod = 100 }[var.stage]
-    ])
-    error_message = "Prod takes 100 requests a second of a method, the others 50."
+    condition = (
+      aws_dynamodb_table.events.billing_mode == (var.table_capacity == null ? "PAY_PER_REQUEST" : "PROVISIONED")
+      && length(aws_appautoscaling_target.table) == (var.table_capacity == null ? 0 : 2)
+    )
+    error_message = "table_capacity is provisioned and scaled; without it each request is paid for."
   }
 
   assert {
-    condition = alltrue([
-      var.request_caps.events.write >= 2 * var.throttle.write.rate,
-      var.request_caps.events.read >= 2 * var.throttle.read.rate,
-    ])
-    error_message = "Events of up to 2 KB are not held back by the table before they are by the throttle."
+    condition = (
+      one(aws_dynamodb_table.tokens.on_demand_throughput).max_read_request_units == var.request_caps.tokens.read
+      && one(aws_dynamodb_table.tokens.on_demand_throughput).max_write_request_units == var.request_caps.tokens.write
+    )
+    error_message = "request_caps bound the tables."
   }
 
   assert {
-    condition     = var.token_cache_seconds == 300
-    error_message = "A revoked token works for five minutes more at most."
+    condition     = length(aws_kms_key.this) == (var.customer_key ? 1 : 0)
+    error_message = "customer_key says whether the stage has a key of its own."
+  }
+
+  assert {
+    condition     = length(aws_wafv2_web_acl.this) == (var.firewall == null ? 0 : 1)
+    error_message = "firewall says whether the stage has one."
+  }
+
+  assert {
+    condition = [
+      aws_lambda_function.api_handler.reserved_concurrent_executions,
+      aws_lambda_function.authorizer.reserved_concurrent_executions,
+    ] == [var.concurrency.api_handler, var.concurrency.authorizer]
+    error_message = "concurrency is that of the two functions."
+  }
+
+  assert {
+    condition = [
+      one(aws_api_gateway_method_settings.this.settings).throttling_rate_limit,
+      one(aws_api_gateway_method_settings.this.settings).throttling_burst_limit,
+      one(aws_api_gateway_method_settings.write.settings).throttling_rate_limit,
+      one(aws_api_gateway_method_settings.write.settings).throttling_burst_limit,
+    ] == [var.throttle.read.rate, var.throttle.read.burst, var.throttle.write.rate, var.throttle.write.burst]
+    error_message = "throttle is that of reads and writes."
   }
 }

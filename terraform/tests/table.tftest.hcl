@@ -2,7 +2,14 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-run "the_table_is_keyed_by_tenant_and_id_restorable_and_forgets_what_expired" {
+run "tables_on_demand" {
+  variables {
+    table_capacity = null
+    request_caps   = { events = { read = 650, write = 2570 }, tokens = { read = 3, write = 4 } }
+  }
+
+  # The events are keyed by tenant and id; the table is restorable and forgets what expired.
+
   assert {
     condition     = aws_dynamodb_table.events.hash_key == "pk" && aws_dynamodb_table.events.range_key == null
     error_message = "The key is pk alone."
@@ -23,9 +30,9 @@ run "the_table_is_keyed_by_tenant_and_id_restorable_and_forgets_what_expired" {
     condition     = one(aws_dynamodb_table.events.point_in_time_recovery).enabled
     error_message = "The table is restorable to any second of the last 35 days."
   }
-}
 
-run "the_tokens_are_keyed_by_key_id_restorable_and_stay" {
+  # The tokens are keyed by key id, restorable, and stay.
+
   assert {
     condition     = aws_dynamodb_table.tokens.hash_key == "key_id" && aws_dynamodb_table.tokens.range_key == null
     error_message = "The key is key_id alone."
@@ -51,13 +58,8 @@ run "the_tokens_are_keyed_by_key_id_restorable_and_stay" {
     ] == [aws_dynamodb_table.events.name, aws_dynamodb_table.tokens.name]
     error_message = "The functions are told the tables' names."
   }
-}
 
-run "what_is_on_demand_has_a_cap" {
-  variables {
-    table_capacity = null
-    request_caps   = { events = { read = 650, write = 2570 }, tokens = { read = 3, write = 4 } }
-  }
+  # A table on demand has a cap.
 
   assert {
     condition = [
@@ -68,12 +70,8 @@ run "what_is_on_demand_has_a_cap" {
     ] == [[650, 2570], [3, 4]]
     error_message = "Each table throttles beyond its own cap."
   }
-}
 
-run "a_request_pays_where_no_capacity_is_said" {
-  variables {
-    table_capacity = null
-  }
+  # Without capacity, each request is paid for.
 
   assert {
     condition     = aws_dynamodb_table.events.billing_mode == "PAY_PER_REQUEST"
@@ -86,7 +84,7 @@ run "a_request_pays_where_no_capacity_is_said" {
   }
 }
 
-run "said_capacity_is_provisioned_and_scaled_by_use" {
+run "tables_with_capacity_are_provisioned_and_scaled_by_use" {
   variables {
     table_capacity = { read = { min = 2, max = 20 }, write = { min = 3, max = 30 } }
   }

@@ -29,7 +29,9 @@ run "a_stage_without_a_firewall_has_nothing_of_it" {
   }
 }
 
-run "the_firewall_stands_before_the_stage_and_lets_in_what_no_rule_refuses" {
+run "the_firewall_before_the_stage_its_rules_and_its_log" {
+  # It lets in what no rule refuses.
+
   assert {
     condition = (
       aws_wafv2_web_acl.this[0].name == "event-api-${var.stage}" && aws_wafv2_web_acl.this[0].scope == "REGIONAL"
@@ -68,9 +70,9 @@ run "the_firewall_stands_before_the_stage_and_lets_in_what_no_rule_refuses" {
     )
     error_message = "There are two rules of our own and three of AWS's, one after the other."
   }
-}
 
-run "aws_groups_refuse_by_address_and_count_what_an_event_may_hold" {
+  # AWS's groups refuse by address, and count what an event may hold.
+
   assert {
     condition = jsonencode({
       for rule in aws_wafv2_web_acl.this[0].rule :
@@ -109,9 +111,9 @@ run "aws_groups_refuse_by_address_and_count_what_an_event_may_hold" {
     })
     error_message = "Of AWS's three groups these rules are counted, and every other one refuses."
   }
-}
 
-run "one_address_gets_so_many_requests_in_five_minutes" {
+  # Requests of one address in five minutes.
+
   assert {
     condition = jsonencode([
       for rule in aws_wafv2_web_acl.this[0].rule : [
@@ -123,10 +125,9 @@ run "one_address_gets_so_many_requests_in_five_minutes" {
     ]) == jsonencode([[1234, 300, "IP", 1]])
     error_message = "The stage says how many requests of one address are let in."
   }
-}
 
-# tests/test_terraform.py tries the expression and reads the answer.
-run "a_body_that_says_it_is_over_the_limit_gets_413" {
+  # A body that says it is over the limit gets 413; tests/test_terraform.py tries the expression and reads the answer.
+
   assert {
     condition = jsonencode([
       for rule in aws_wafv2_web_acl.this[0].rule : [
@@ -138,9 +139,9 @@ run "a_body_that_says_it_is_over_the_limit_gets_413" {
     ]) == jsonencode([["content-length", "NONE", 413, one(aws_wafv2_web_acl.this[0].custom_response_body).key]])
     error_message = "By its Content-Length, as it came, and with the API's own answer."
   }
-}
 
-run "the_log_has_what_was_refused_and_not_who_said_to_be_who" {
+  # The log has what was refused, and no token.
+
   assert {
     condition = aws_wafv2_web_acl_logging_configuration.this[0].log_destination_configs == toset(
       [aws_cloudwatch_log_group.firewall[0].arn]
@@ -154,6 +155,11 @@ run "the_log_has_what_was_refused_and_not_who_said_to_be_who" {
       && aws_cloudwatch_log_group.firewall[0].retention_in_days == var.log_retention_days
     )
     error_message = "The group has the prefix that WAF asks for, and the stage's retention."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.firewall[0].kms_key_id == null
+    error_message = "Without a key of the stage's own, it is encrypted with a key that AWS owns."
   }
 
   assert {
@@ -178,9 +184,9 @@ run "the_log_has_what_was_refused_and_not_who_said_to_be_who" {
     ]) == jsonencode([["DROP", [["KEEP", ["BLOCK"]]]]])
     error_message = "Only what was refused is logged: the log of what was counted could quote a payload."
   }
-}
 
-run "the_service_that_delivers_logs_may_write_this_group_for_this_account" {
+  # The service that delivers logs may write this group, for this account.
+
   assert {
     condition = jsonencode([for s in data.aws_iam_policy_document.firewall_log[0].statement : [
       coalesce(s.effect, "Allow"),

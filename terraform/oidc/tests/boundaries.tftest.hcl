@@ -16,6 +16,14 @@ mock_provider "aws" {
   }
 }
 
+mock_provider "aws" {
+  alias = "staging"
+}
+
+mock_provider "aws" {
+  alias = "dev"
+}
+
 override_resource {
   target = aws_iam_policy.deploy
   values = { arn = "arn:aws:iam::123456789012:policy/of-a-deploy-role" }
@@ -70,7 +78,7 @@ run "a_role_has_its_policies_and_its_boundary" {
   }
 
   assert {
-    condition     = aws_api_gateway_account.this[0].cloudwatch_role_arn == aws_iam_role.gateway_log[0].arn
+    condition     = aws_api_gateway_account.prod[0].cloudwatch_role_arn == aws_iam_role.gateway_log[0].arn
     error_message = "The account's log role is the one made for it."
   }
 }

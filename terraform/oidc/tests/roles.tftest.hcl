@@ -8,6 +8,26 @@ provider "aws" {
   skip_requesting_account_id  = true
 }
 
+provider "aws" {
+  alias                       = "staging"
+  region                      = "ap-southeast-1"
+  access_key                  = "none"
+  secret_key                  = "none"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = true
+}
+
+provider "aws" {
+  alias                       = "dev"
+  region                      = "ap-southeast-1"
+  access_key                  = "none"
+  secret_key                  = "none"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = true
+}
+
 override_data {
   target = data.aws_caller_identity.this
   values = { account_id = "123456789012" }
@@ -16,10 +36,17 @@ override_data {
 variables {
   github_owner = "octo-org"
   github_repo  = "events"
+
+  contexts = {
+    dev     = "environment:dev"
+    staging = "environment:staging"
+    prod    = "environment:prod"
+    plan    = "pull_request"
+  }
 }
 
 # What it plans is also what tests/test_oidc.py tries the policies on.
-run "each_role_has_the_policy_of_its_stage" {
+run "roles_state_and_log_role" {
   command = plan
 
   assert {
@@ -43,10 +70,6 @@ run "each_role_has_the_policy_of_its_stage" {
     condition     = aws_iam_role.plan.name == "event-api-plan" && length(aws_iam_policy.plan.policy) <= 6144
     error_message = "The plan role has its policy, which is within what AWS takes."
   }
-}
-
-run "the_state_is_versioned_encrypted_private_and_read_over_tls_alone" {
-  command = plan
 
   assert {
     condition     = aws_s3_bucket.state.bucket == "event-api-state-123456789012" && !aws_s3_bucket.state.force_destroy
@@ -85,10 +108,6 @@ run "the_state_is_versioned_encrypted_private_and_read_over_tls_alone" {
     ])
     error_message = "The state is read over TLS 1.2 or newer."
   }
-}
-
-run "api_gateway_may_log" {
-  command = plan
 
   assert {
     condition = (
@@ -99,17 +118,142 @@ run "api_gateway_may_log" {
     )
     error_message = "API Gateway takes the account's log role, which can write logs."
   }
-}
 
-run "a_log_role_that_the_account_has_is_left_as_it_is" {
-  command = plan
+  assert {
+    condition = length(distinct(values(local.regions))) == (
+      length(aws_api_gateway_account.prod)
+      + length(aws_api_gateway_account.staging)
+      + length(aws_api_gateway_account.dev)
+    )
+    error_message = "Each region that has a stage gets the log role, once."
+  }
 
-  variables {
-    gateway_log_role_exists = true
+  # By its names, a role trusts its one subject.
+
+  assert {
+    condition = jsonencode({
+      for role, trust in data.aws_iam_policy_document.trust : role => jsondecode(trust.json)
+      }) == (
+      jsonencode({ for role, context in var.contexts : role => {
+        Version = "2012-10-17"
+        Statement = [{
+          Effect    = "Allow"
+          Action    = "sts:AssumeRoleWithWebIdentity"
+          Principal = { Federated = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" }
+          Condition = {
+            StringEquals = {
+              "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
+              "token.actions.githubusercontent.com:sub" = "repo:octo-org/events:${context}"
+            }
+          }
+        }]
+      } })
+    )
+    error_message = "Each role is trusted by plain equality with one audience and one subject."
   }
 
   assert {
-    condition     = length(aws_api_gateway_account.this) + length(aws_iam_role.gateway_log) == 0
-    error_message = "Nothing is made for what is there."
+    condition = jsonencode(merge(
+      { for stage, role in aws_iam_role.deploy : stage => jsondecode(role.assume_role_policy) },
+      { plan = jsondecode(aws_iam_role.plan.assume_role_policy) },
+    )) == jsonencode({ for role, trust in data.aws_iam_policy_document.trust : role => jsondecode(trust.json) })
+    error_message = "Each role has the trust policy of its own key."
   }
+
+  assert {
+    condition = (one(aws_iam_openid_connect_provider.github).url == "https://token.actions.githubusercontent.com"
+    && one(one(aws_iam_openid_connect_provider.github).client_id_list) == "sts.amazonaws.com")
+    error_message = "GitHub is the provider and STS the audience."
+  }
+}
+
+run "by_names_and_numbers_a_role_trusts_the_two_forms_of_its_one_subject" {
+  command = plan
+
+  variables {
+    github_owner_id = "6894"
+    github_repo_id  = "45817"
+  }
+
+  assert {
+    condition = jsonencode({
+      for role, trust in data.aws_iam_policy_document.trust : role => one(jsondecode(trust.json).Statement).Condition
+      }) == jsonencode({ for role, context in var.contexts : role => {
+        StringEquals = {
+          "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
+          "token.actions.githubusercontent.com:sub" = [
+            "repo:octo-org/events:${context}",
+            "repo:octo-org@6894/events@45817:${context}",
+          ]
+        }
+    } })
+    error_message = "With the numbers each role is trusted in both forms, and in no other."
+  }
+}
+
+run "what_the_account_has_already_is_left_as_it_is" {
+  command = plan
+
+  variables {
+    gateway_log_role_exists_in = values(run.roles_state_and_log_role.regions)
+    oidc_provider_exists       = true
+  }
+
+  override_data {
+    target = data.aws_iam_openid_connect_provider.github
+    values = { client_id_list = ["sts.amazonaws.com"] }
+  }
+
+  assert {
+    condition     = length(aws_iam_openid_connect_provider.github) == 0
+    error_message = "An account can hold only one provider of GitHub."
+  }
+
+  assert {
+    condition = 0 == (
+      length(aws_api_gateway_account.prod)
+      + length(aws_api_gateway_account.staging)
+      + length(aws_api_gateway_account.dev)
+      + length(aws_iam_role.gateway_log)
+    )
+    error_message = "A region that has a log role gets no other."
+  }
+}
+
+run "the_accounts_own_provider_must_take_our_audience" {
+  command = plan
+
+  variables {
+    oidc_provider_exists = true
+  }
+
+  override_data {
+    target = data.aws_iam_openid_connect_provider.github
+    values = { client_id_list = ["https://github.com/octo-org"] }
+  }
+
+  expect_failures = [data.aws_iam_openid_connect_provider.github]
+}
+
+run "a_name_that_github_does_not_have_and_one_id_without_the_other_are_refused" {
+  command = plan
+
+  variables {
+    github_owner   = "octo-*"
+    github_repo    = "octo-org/events"
+    github_repo_id = "45817"
+  }
+
+  expect_failures = [var.github_owner, var.github_repo, var.github_repo_id]
+}
+
+run "an_id_that_is_no_number_is_refused" {
+  command = plan
+
+  variables {
+    github_owner_id = "*"
+    github_repo_id  = "45817"
+  }
+
+  expect_failures = [var.github_owner_id]
 }

@@ -1,0 +1,48 @@
+"""Tell whether the package is of these sources: `make package` records their digest, `make plan` compares it.
+
+It needs the standard library alone: where a stage is deployed, nothing else is installed.
+"""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+TERRAFORM = Path(__file__).resolve().parent
+PROJECT = TERRAFORM.parent
+PATTERNS = (
+    "eventsapp/app.py",
+    "eventsapp/chalicelib/**/*",
+    "eventsapp/vendor/**/*",
+    "eventsapp/.chalice/*.json",
+    "eventsapp/requirements.txt",
+    "requirements-dev.txt",  # the versions of chalice and msgspec
+    "terraform/*.py",
+    "terraform/merge/**/*.py",
+)
+
+
+def digest() -> str:
+    """Return the SHA-256 of all files that a package is made of, with their names."""
+    files = {path for pattern in PATTERNS for path in PROJECT.glob(pattern) if path.is_file()}
+    total = hashlib.sha256()
+    for path in sorted(files):
+        if "__pycache__" not in path.parts:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            total.update(f"{path.relative_to(PROJECT).as_posix()} {content}\n".encode())
+    return total.hexdigest()
+
+
+def main(stage: str) -> None:
+    """Exit with a sentence unless the package is of these sources."""
+    remedy = f"run `make package STAGE={stage}`."
+    try:
+        packaged = json.loads((TERRAFORM / "chalice.tf.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        sys.exit(f"make plan: nothing is packaged: {remedy}")
+    if packaged["locals"].get("packaged_sources") != digest():
+        sys.exit(f"make plan: the package in terraform/ was made from other code than this: {remedy}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

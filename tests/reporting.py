@@ -1,0 +1,44 @@
+"""How pytest runs and reports these tests: the longest first, each cause once, and no endless output."""
+
+from collections.abc import Generator
+
+import pytest
+
+MAX_OUTPUT = 6000  # characters of one failure, and of each of its captured outputs
+
+# By the time that they take: what is started last ends last.
+LONGEST = ("test_deployed", "test_terraform", "test_faults", "test_lint", "test_oidc", "test_local", "test_settings")
+
+_first_tests: dict[int, tuple[BaseException, str]] = {}  # a failed fixture's exception, and the test that met it first
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the files that take longest first."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Report a failed fixture once: the other tests that need it are skipped, and the run fails all the same."""
+    report = yield
+    if report.failed:
+        report.sections = [(name, cut(text)) for name, text in report.sections]
+        if len(str(report.longrepr)) > MAX_OUTPUT:
+            report.longrepr = cut(str(report.longrepr))
+    if report.failed and call.when == "setup" and call.excinfo is not None:
+        error = call.excinfo.value
+        _, first = _first_tests.setdefault(id(error), (error, item.nodeid))  # pytest raises it for each test again
+        if first != item.nodeid:
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), None, f"A fixture failed, as {first} reports.")
+    return report
+
+
+def cut(text: str) -> str:
+    """Return the beginning and the end of a long text."""
+    if len(text) <= MAX_OUTPUT:
+        return text
+    left_out = text[MAX_OUTPUT // 2 : -MAX_OUTPUT // 2].count("\n")
+    return f"{text[: MAX_OUTPUT // 2]}\n... {left_out} lines left out ...\n{text[-MAX_OUTPUT // 2 :]}"

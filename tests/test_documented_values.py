@@ -1,0 +1,203 @@
+"""Values that callers may rely on, as literals in one table each: none of them changes unnoticed."""
+
+from collections.abc import Iterator
+
+import pytest
+from chalicelib import cors, dynamodb, event, problem, token
+from chalicelib.problem import Fault, Problem
+from faulty_store import FaultyStore
+from in_process import InProcessApi
+from targets import Api, get
+
+import app as event_api
+
+# Problem types
+
+
+BEARER, SCOPE = {"WWW-Authenticate": "Bearer"}, {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
+ETAG = {"ETag": '"digest"'}
+PLAIN_JSON = {"Accept-Post": "application/json", "Accept-Encoding": "identity"}
+
+PROBLEMS: list[tuple[Problem, str, int, dict[str, str]]] = [  # type, status, headers beside those of every problem
+    (problem.InvalidEvent([Fault("/type", "is missing")]), "invalid-event", 400, {}),
+    (problem.BadRequest(), "bad-request", 400, {}),
+    (problem.Unauthorized(), "unauthorized", 401, BEARER),
+    (problem.Forbidden(), "forbidden", 403, SCOPE),
+    (problem.RequestBlocked(), "request-blocked", 403, {}),
+    (problem.PathNotFound(), "path-not-found", 404, {}),
+    (problem.EventNotFound(), "event-not-found", 404, {}),
+    (problem.MethodNotAllowed("GET, HEAD"), "method-not-allowed", 405, {"Allow": "GET, HEAD"}),
+    (problem.EventConflict('"digest"'), "event-conflict", 409, ETAG),
+    (problem.EventExists('"digest"'), "event-exists", 412, ETAG),
+    (problem.BodyTooLarge(262_144), "body-too-large", 413, {}),
+    (problem.UnsupportedMediaType("Send JSON."), "unsupported-media-type", 415, PLAIN_JSON),
+    (problem.TooManyRequests(1), "too-many-requests", 429, {"Retry-After": "1"}),
+    (problem.InternalError(), "internal-error", 500, {}),
+    (problem.StoreUnavailable(), "store-unavailable", 503, {"Retry-After": "5"}),
+    (problem.AuthorizerUnavailable(), "authorizer-unavailable", 503, {"Retry-After": "5"}),
+    (problem.ServiceTimeout(), "service-timeout", 504, {}),
+]
+
+
+@pytest.mark.parametrize(("raised", "kind", "status", "headers"), PROBLEMS, ids=lambda value: str(value))
+def test_problem_has_its_type_status_and_headers(
+    raised: Problem, kind: str, status: int, headers: dict[str, str]
+) -> None:
+    """A problem type is a stable name, with one status and the headers that tell a caller what to do."""
+    body = raised.body("the-request")
+    assert (body["type"], body["status"], raised.status) == (f"urn:event-api:problem:{kind}", status, status)
+    assert raised.headers == {"Content-Type": "application/problem+json", "Cache-Control": "no-store", **headers}
+    assert body["request_id"] == "the-request" and body["title"] and body["detail"].endswith((".", "..."))
+
+
+def test_each_problem_type_is_in_the_table() -> None:
+    """No type is left out."""
+    assert [type(raised) for raised, *_ in PROBLEMS] == Problem.__subclasses__()
+
+
+def test_members_of_problems() -> None:
+    """`errors` has pointer and detail of each fault, a hundred at most; `limit` has the bytes; nothing else is there."""
+    common = {"type", "title", "status", "detail"}
+    for raised, *_ in PROBLEMS:
+        extra = {problem.InvalidEvent: {"errors"}, problem.BodyTooLarge: {"limit"}}.get(type(raised), set())
+        assert raised.body(None).keys() == common | extra
+    faults = [Fault(f"/payload/{n}", "is wrong") for n in range(101)]
+    assert problem.InvalidEvent(faults[:100]).detail == "`errors` names each fault."
+    many = problem.InvalidEvent(faults).body(None)
+    assert many["detail"] == "`errors` names the first 100 faults."
+    assert many["errors"] == [{"pointer": f"/payload/{n}", "detail": "is wrong"} for n in range(100)]
+
+
+# Fault texts
+
+
+ID = "a string of 1 to 128 letters, digits and . _ ~ : -, the first a letter or digit"
+TYPE = (
+    "a string of 1 to 128 characters: words of letters, digits, _ and - with single dots between them, "
+    "the first of which starts with a letter, like order.paid.v2"
+)
+MOMENT = "a date and time with an offset (RFC 3339), like 2026-01-31T09:30:00.000+08:00"
+HALF = "has half of a surrogate pair: send whole characters"
+
+FAULTS: list[tuple[bytes, str, str]] = [  # body, pointer, text
+    (b"[]", "", "must be a JSON object"),
+    (b"", "", "is not JSON at line 1, column 1: "),
+    (b'{"type":\n x}', "", "is not JSON at line 2, column 2: "),
+    (b'{"type":"\xff"}', "", "is not UTF-8 at byte 9"),
+    (b"\xef\xbb\xbf{}", "", "starts with a byte order mark, which is not JSON: leave it out"),
+    (b'{"payload":{}}', "/type", f"is missing; it must be {TYPE}"),
+    (b'{"type":"t"}', "/payload", "is missing; it must be a JSON object"),
+    (b'{"type":"no type","payload":{}}', "/type", f"must be {TYPE}"),
+    (b'{"type":"t","payload":1}', "/payload", "must be a JSON object"),
+    (b'{"type":"t","payload":{},"id":"-"}', "/id", f"must be {ID}"),
+    (b'{"type":"t","payload":{},"occurred_at":"now"}', "/occurred_at", f"must be {MOMENT}"),
+    (
+        b'{"type":"t","payload":{},"x/y~":1}',
+        "/x~1y~0",
+        "is not a field of an event; the fields are type, payload, id, occurred_at",
+    ),
+    (b'{"type":"t","payload":{"n":NaN}}', "/payload/n", "NaN is not JSON: send a number, a string or null"),
+    (b'{"type":"t","payload":[-Infinity]}', "/payload", "must be a JSON object"),
+    (b'{"type":"t","payload":{"n":1,"n":1}}', "/payload/n", "stands more than once in its object: keep one"),
+    (b'{"type":"t","payload":{"s":["\\ud800"]}}', "/payload/s/0", HALF),
+    (
+        b'{"type":"t","payload":{"\\ud800":1}}',
+        "/payload/\\ud800",
+        "has half of a surrogate pair in its key: send whole characters",
+    ),
+    (
+        b'{"type":"t","payload":{"a":%s1%s}}' % (b"[" * 64, b"]" * 64),
+        "/payload/a" + "/0" * 63,
+        "is nested deeper than 64 levels",
+    ),
+    (b'{"type":"t","payload":{"a":%s}}' % (b"[" * 100_000), "", "is nested deeper than 64 levels"),
+]
+
+
+@pytest.mark.parametrize(("body", "pointer", "text"), FAULTS, ids=lambda value: repr(value)[:40])
+def test_fault_has_its_text(body: bytes, pointer: str, text: str) -> None:
+    """A fault says where it is and what would be right."""
+    with pytest.raises(problem.InvalidEvent) as refused:
+        event.parse(body)
+    (fault,) = refused.value.members["errors"]
+    assert fault["pointer"] == pointer
+    # What follows "column 1: " is the JSON parser's own text.
+    assert fault["detail"].startswith(text) if text.endswith(": ") else fault["detail"] == text
+
+
+# Limits and names
+
+
+@pytest.mark.parametrize(
+    ("value", "documented"),
+    [
+        (event.MAX_BODY_BYTES, 262_144),
+        (event.MAX_DEPTH, 64),
+        (event.MAX_POINTER, 256),
+        (problem.InvalidEvent.MOST_FAULTS, 100),
+        (problem.MEDIA_TYPE, "application/problem+json"),
+        (token.SCOPES, ("events:write", "events:read")),
+        (token.TENANT.pattern, "[a-z0-9][a-z0-9-]{0,62}"),
+        (token.BEARER, r"^[Bb][Ee][Aa][Rr][Ee][Rr] +evt_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}$"),
+        (event_api.MAX_AGE, 31_536_000),
+        (cors.METHODS, "GET, HEAD, POST"),
+        (cors.REQUEST_HEADERS, "Authorization, Content-Type, If-None-Match"),
+        (cors.RESPONSE_HEADERS, "ETag, Location, Idempotent-Replayed, Retry-After, WWW-Authenticate"),
+        (cors.MAX_AGE, 7200),
+        (dynamodb.ATTEMPTS, 5),
+        (dynamodb.CONNECT_TIMEOUT, 1),
+        (dynamodb.READ_TIMEOUT, 2),
+    ],
+)
+def test_limit_or_name_is_the_documented_one(value: object, documented: object) -> None:
+    """README and clients have these values."""
+    assert value == documented
+
+
+# Errors of DynamoDB, and whether the same call may succeed later
+
+
+RETRIED = [
+    "400 ProvisionedThroughputExceededException",
+    "400 ThrottlingException",
+    "400 RequestLimitExceeded",
+    "500 InternalServerError",
+    "503 ServiceUnavailable",
+    "502 Unknown",
+]
+NOT_RETRIED = [
+    "400 AccessDeniedException",
+    "400 ResourceNotFoundException",
+    "400 ValidationException",
+    "400 UnrecognizedClientException",
+    "400 ItemCollectionSizeLimitExceededException",
+    "499 Unknown",
+]
+
+
+@pytest.fixture(name="store")
+def _store() -> Iterator[FaultyStore]:
+    """A store that fails as it is told to, and never works."""
+    store = FaultyStore("http://127.0.0.1:1")
+    yield store
+    store.close()
+
+
+@pytest.fixture(name="failing_api")
+def _failing_api(store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """The app on that store."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", store.url)
+    event_api.dynamodb.cache_clear()
+    yield InProcessApi(event_api.app, asks=False)
+    event_api.dynamodb.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("error", "calls"), [(error, 2) for error in RETRIED] + [(error, 1) for error in NOT_RETRIED]
+)
+def test_error_is_retried_if_it_may_pass(store: FaultyStore, failing_api: Api, error: str, calls: int) -> None:
+    """Throttles and faults of the store are retried; what a retry cannot change is not. The caller gets 503."""
+    store.faults, store.afterwards = [error], "denied"
+    answer = get(failing_api, "a")
+    assert (answer.status, answer.headers["retry-after"], store.calls) == (503, "5", calls)
+    assert answer.json["type"] == "urn:event-api:problem:store-unavailable"

@@ -1,0 +1,98 @@
+"""A fork changes the documented settings: the suites that read them stay green."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import ROOT
+from roots import NOT_COPIED, write_settings
+
+# Three forks in one copy: each stage differs from ours, and from each other, in every setting.
+FORK: dict[str, dict[str, Any]] = {
+    "dev": {  # everything on
+        "region": "eu-central-1",
+        "retention_days": 365,
+        "log_retention_days": 3653,
+        "deletion_protection": True,
+        "table_capacity": {"read": {"min": 1, "max": 10}, "write": {"min": 2, "max": 20}},
+        "throttle": {"read": {"rate": 500, "burst": 1000}, "write": {"rate": 200, "burst": 300}},
+        "concurrency": {"api_handler": 10, "authorizer": 1},
+        "request_caps": {"events": {"read": 4000, "write": 4000}, "tokens": {"read": 100, "write": 5}},
+        "token_cache_seconds": 60,
+        "firewall": {"requests_per_address": 100},
+        "customer_key": True,
+    },
+    "staging": {  # everything at its least
+        "region": "us-east-1",
+        "retention_days": 1,
+        "log_retention_days": 1,
+        "deletion_protection": True,
+        "table_capacity": {"read": {"min": 1, "max": 1}, "write": {"min": 1, "max": 1}},
+        "throttle": {"read": {"rate": 1, "burst": 1}, "write": {"rate": 1, "burst": 1}},
+        "concurrency": {"api_handler": 1, "authorizer": 1},
+        "request_caps": {"events": {"read": 65, "write": 257}, "tokens": {"read": 1, "write": 1}},
+        "token_cache_seconds": 0,
+        "firewall": {"requests_per_address": 10},
+        "customer_key": True,
+    },
+    "prod": {  # everything off, as a new account may want it
+        "region": "sa-east-1",
+        "retention_days": 3650,
+        "log_retention_days": 7,
+        "deletion_protection": False,
+        "table_capacity": None,
+        "throttle": {"read": {"rate": 10000, "burst": 5000}, "write": {"rate": 10000, "burst": 5000}},
+        "concurrency": {"api_handler": -1, "authorizer": -1},
+        "request_caps": {"events": {"read": 40000, "write": 40000}, "tokens": {"read": 1000, "write": 50}},
+        "token_cache_seconds": 3600,
+        "firewall": None,
+        "customer_key": False,
+    },
+}
+
+READERS = [  # the tests that read the settings of the project; all others bring their own
+    "tests/test_terraform.py::test_a_stage_is_as_its_tfvars_say",
+    "tests/test_terraform.py::test_terraform_is_formatted",
+    "tests/test_sources.py",
+    "tests/test_workflows.py",
+    "tests/test_tokens.py::test_stage_is_looked_for_in_its_region",
+    "tests/test_merge.py::test_each_stage_of_the_config_has_its_tfvars_or_none_has",
+]
+
+
+def documented_settings() -> set[str]:
+    """Return the variables that a stage can be given, its name aside."""
+    return set(re.findall(r'^variable "(\w+)"', (ROOT / "terraform" / "variables.tf").read_text(), re.M)) - {"stage"}
+
+
+@pytest.fixture(name="fork", scope="module")
+def _fork(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the project in which every setting is changed."""
+    fork = tmp_path_factory.mktemp("fork") / "fork"
+    left = shutil.ignore_patterns(*NOT_COPIED, ".venv", ".git", ".local*", "build", ".pytest_cache", ".hypothesis")
+    shutil.copytree(ROOT, fork, ignore=left)
+    for stage, settings in FORK.items():
+        write_settings(fork / "terraform" / "stages" / f"{stage}.tfvars", {"stage": stage, **settings})
+    return fork
+
+
+def test_each_setting_is_changed() -> None:
+    """The fork has a value for every setting, and not the same one in each stage."""
+    for settings in FORK.values():
+        assert settings.keys() == documented_settings()
+    for name in documented_settings():
+        assert len({str(settings[name]) for settings in FORK.values()}) > 1, name
+
+
+def test_suites_that_read_the_settings_pass_in_a_fork(fork: Path) -> None:
+    """Whatever legal value a fork gives to a setting, its CI stays green."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *READERS]
+    ours = ("COVERAGE_", "PYTEST_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    ran = subprocess.run(command, cwd=fork, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
