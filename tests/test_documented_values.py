@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from chalicelib import cors, dynamodb, event, problem, token
+from chalicelib import cors, dynamodb, event, faults, lossless_json, problem, token
 from chalicelib.problem import Fault, Problem
 from faulty_store import FaultyStore
 from in_process import InProcessApi
@@ -18,36 +18,40 @@ BEARER, SCOPE = {"WWW-Authenticate": "Bearer"}, {"WWW-Authenticate": 'Bearer err
 ETAG = {"ETag": '"digest"'}
 PLAIN_JSON = {"Accept-Post": "application/json", "Accept-Encoding": "identity"}
 
-PROBLEMS: list[tuple[Problem, str, int, dict[str, str]]] = [  # type, status, headers beside those of every problem
-    (problem.InvalidEvent([Fault("/type", "is missing")]), "invalid-event", 400, {}),
-    (problem.BadRequest(), "bad-request", 400, {}),
-    (problem.Unauthorized(), "unauthorized", 401, BEARER),
-    (problem.Forbidden(), "forbidden", 403, SCOPE),
-    (problem.RequestBlocked(), "request-blocked", 403, {}),
-    (problem.PathNotFound(), "path-not-found", 404, {}),
-    (problem.EventNotFound(), "event-not-found", 404, {}),
-    (problem.MethodNotAllowed("GET, HEAD"), "method-not-allowed", 405, {"Allow": "GET, HEAD"}),
-    (problem.EventConflict('"digest"'), "event-conflict", 409, ETAG),
-    (problem.EventExists('"digest"'), "event-exists", 412, ETAG),
-    (problem.BodyTooLarge(262_144), "body-too-large", 413, {}),
-    (problem.UnsupportedMediaType("Send JSON."), "unsupported-media-type", 415, PLAIN_JSON),
-    (problem.TooManyRequests(1), "too-many-requests", 429, {"Retry-After": "1"}),
-    (problem.InternalError(), "internal-error", 500, {}),
-    (problem.StoreUnavailable(), "store-unavailable", 503, {"Retry-After": "5"}),
-    (problem.AuthorizerUnavailable(), "authorizer-unavailable", 503, {"Retry-After": "5"}),
-    (problem.ServiceTimeout(), "service-timeout", 504, {}),
+RETRY = {"Retry-After": "5"}
+
+PROBLEMS: list[tuple[Problem, str, int, str, dict[str, str]]] = [  # type, status, title, its own headers
+    (problem.InvalidEvent([Fault("/type", "is missing")]), "invalid-event", 400, "Bad Request", {}),
+    (problem.BadRequest("The request is wrong."), "bad-request", 400, "Bad Request", {}),
+    (problem.Unauthorized(), "unauthorized", 401, "Unauthorized", BEARER),
+    (problem.Forbidden(), "forbidden", 403, "Forbidden", SCOPE),
+    (problem.RequestBlocked(), "request-blocked", 403, "Forbidden", {}),
+    (problem.PathNotFound(), "path-not-found", 404, "Not Found", {}),
+    (problem.EventNotFound(), "event-not-found", 404, "Not Found", {}),
+    (problem.MethodNotAllowed("GET, HEAD"), "method-not-allowed", 405, "Method Not Allowed", {"Allow": "GET, HEAD"}),
+    (problem.EventConflict('"digest"'), "event-conflict", 409, "Conflict", ETAG),
+    (problem.EventExists('"digest"'), "event-exists", 412, "Precondition Failed", ETAG),
+    (problem.PreconditionFailed("It does not hold."), "precondition-failed", 412, "Precondition Failed", {}),
+    (problem.BodyTooLarge(262_144), "body-too-large", 413, "Content Too Large", {}),
+    (problem.UnsupportedMediaType("Send JSON."), "unsupported-media-type", 415, "Unsupported Media Type", PLAIN_JSON),
+    (problem.TooManyRequests(1), "too-many-requests", 429, "Too Many Requests", {"Retry-After": "1"}),
+    (problem.InternalError(), "internal-error", 500, "Internal Server Error", {}),
+    (problem.StoreUnavailable(), "store-unavailable", 503, "Service Unavailable", RETRY),
+    (problem.AuthorizerUnavailable(), "authorizer-unavailable", 503, "Service Unavailable", RETRY),
+    (problem.ServiceUnavailable(), "service-unavailable", 503, "Service Unavailable", RETRY),
+    (problem.ServiceTimeout(), "service-timeout", 504, "Gateway Timeout", RETRY),
 ]
 
 
-@pytest.mark.parametrize(("raised", "kind", "status", "headers"), PROBLEMS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("raised", "kind", "status", "title", "headers"), PROBLEMS)
 def test_problem_has_its_type_status_and_headers(
-    raised: Problem, kind: str, status: int, headers: dict[str, str]
+    raised: Problem, kind: str, status: int, title: str, headers: dict[str, str]
 ) -> None:
     """A problem type is a stable name, with one status and the headers that tell a caller what to do."""
     body = raised.body("the-request")
     assert (body["type"], body["status"], raised.status) == (f"urn:event-api:problem:{kind}", status, status)
     assert raised.headers == {"Content-Type": "application/problem+json", "Cache-Control": "no-store", **headers}
-    assert body["request_id"] == "the-request" and body["title"] and body["detail"].endswith((".", "..."))
+    assert body["request_id"] == "the-request" and body["title"] == title and body["detail"].endswith((".", "..."))
 
 
 def test_each_problem_type_is_in_the_table() -> None:
@@ -56,15 +60,15 @@ def test_each_problem_type_is_in_the_table() -> None:
 
 
 def test_members_of_problems() -> None:
-    """`errors` has pointer and detail of each fault, a hundred at most; `limit` has the bytes; nothing else is there."""
+    """`errors` has pointer and detail of each fault, a hundred at most; `limit` has the bytes; no other member exists."""
     common = {"type", "title", "status", "detail"}
     for raised, *_ in PROBLEMS:
         extra = {problem.InvalidEvent: {"errors"}, problem.BodyTooLarge: {"limit"}}.get(type(raised), set())
         assert raised.body(None).keys() == common | extra
-    faults = [Fault(f"/payload/{n}", "is wrong") for n in range(101)]
-    assert problem.InvalidEvent(faults[:100]).detail == "`errors` names each fault."
-    many = problem.InvalidEvent(faults).body(None)
-    assert many["detail"] == "`errors` names the first 100 faults."
+    many_faults = [Fault(f"/payload/{n}", "is wrong") for n in range(101)]
+    assert problem.InvalidEvent(many_faults[:100]).detail == "`errors` lists each fault."
+    many = problem.InvalidEvent(many_faults).body(None)
+    assert many["detail"] == "`errors` lists the first 100 faults."
     assert many["errors"] == [{"pointer": f"/payload/{n}", "detail": "is wrong"} for n in range(100)]
 
 
@@ -73,10 +77,10 @@ def test_members_of_problems() -> None:
 
 ID = "a string of 1 to 128 letters, digits and . _ ~ : -, the first a letter or digit"
 TYPE = (
-    "a string of 1 to 128 characters: words of letters, digits, _ and - with single dots between them, "
-    "the first of which starts with a letter, like order.paid.v2"
+    "a string of 1 to 128 characters: words of letters, digits, _ and - with single dots between them; "
+    "the first word starts with a letter, as in order.paid.v2"
 )
-MOMENT = "a date and time with an offset (RFC 3339), like 2026-01-31T09:30:00.000+08:00"
+MOMENT = "a date and time with an offset (RFC 3339), as in 2026-01-31T09:30:00.000+08:00"
 HALF = "has half of a surrogate pair: send whole characters"
 
 FAULTS: list[tuple[bytes, str, str]] = [  # body, pointer, text
@@ -84,7 +88,7 @@ FAULTS: list[tuple[bytes, str, str]] = [  # body, pointer, text
     (b"", "", "is not JSON at line 1, column 1: "),
     (b'{"type":\n x}', "", "is not JSON at line 2, column 2: "),
     (b'{"type":"\xff"}', "", "is not UTF-8 at byte 9"),
-    (b"\xef\xbb\xbf{}", "", "starts with a byte order mark, which is not JSON: leave it out"),
+    (b"\xef\xbb\xbf{}", "", "starts with a byte order mark, which JSON does not allow: remove it"),
     (b'{"payload":{}}', "/type", f"is missing; it must be {TYPE}"),
     (b'{"type":"t"}', "/payload", "is missing; it must be a JSON object"),
     (b'{"type":"no type","payload":{}}', "/type", f"must be {TYPE}"),
@@ -94,11 +98,11 @@ FAULTS: list[tuple[bytes, str, str]] = [  # body, pointer, text
     (
         b'{"type":"t","payload":{},"x/y~":1}',
         "/x~1y~0",
-        "is not a field of an event; the fields are type, payload, id, occurred_at",
+        "is not a field of an event; the fields are id, type, occurred_at, payload",
     ),
     (b'{"type":"t","payload":{"n":NaN}}', "/payload/n", "NaN is not JSON: send a number, a string or null"),
     (b'{"type":"t","payload":[-Infinity]}', "/payload", "must be a JSON object"),
-    (b'{"type":"t","payload":{"n":1,"n":1}}', "/payload/n", "stands more than once in its object: keep one"),
+    (b'{"type":"t","payload":{"n":1,"n":1}}', "/payload/n", "occurs more than once in its object: send it once"),
     (b'{"type":"t","payload":{"s":["\\ud800"]}}', "/payload/s/0", HALF),
     (
         b'{"type":"t","payload":{"\\ud800":1}}',
@@ -132,8 +136,8 @@ def test_fault_has_its_text(body: bytes, pointer: str, text: str) -> None:
     ("value", "documented"),
     [
         (event.MAX_BODY_BYTES, 262_144),
-        (event.MAX_DEPTH, 64),
-        (event.MAX_POINTER, 256),
+        (lossless_json.MAX_DEPTH, 64),
+        (faults.MAX_POINTER, 256),
         (problem.InvalidEvent.MOST_FAULTS, 100),
         (problem.MEDIA_TYPE, "application/problem+json"),
         (token.SCOPES, ("events:write", "events:read")),
@@ -141,12 +145,14 @@ def test_fault_has_its_text(body: bytes, pointer: str, text: str) -> None:
         (token.BEARER, r"^[Bb][Ee][Aa][Rr][Ee][Rr] +evt_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}$"),
         (event_api.MAX_AGE, 31_536_000),
         (cors.METHODS, "GET, HEAD, POST"),
-        (cors.REQUEST_HEADERS, "Authorization, Content-Type, If-None-Match"),
+        (cors.REQUEST_HEADERS, "Authorization, Content-Type, If-Match, If-None-Match"),
         (cors.RESPONSE_HEADERS, "ETag, Location, Idempotent-Replayed, Retry-After, WWW-Authenticate"),
         (cors.MAX_AGE, 7200),
-        (dynamodb.ATTEMPTS, 5),
-        (dynamodb.CONNECT_TIMEOUT, 1),
-        (dynamodb.READ_TIMEOUT, 2),
+        (dynamodb.MAX_ATTEMPTS, 5),
+        (dynamodb.CONNECT_TIMEOUT, 0.5),
+        (dynamodb.READ_TIMEOUT, 1.5),
+        (dynamodb.AUTHORIZER_SECONDS, 3.7),
+        (dynamodb.HANDLER_SECONDS, 4.7),
     ],
 )
 def test_limit_or_name_is_the_documented_one(value: object, documented: object) -> None:
