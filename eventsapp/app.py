@@ -104,7 +104,7 @@ def post_event() -> Response:
 @app.route("/events/{event_id}", methods=["GET", "HEAD"], content_types=[], authorizer=authorizer)
 @responds_with_problems
 def get_event(event_id: str) -> Response:
-    """Return an event. API Gateway drops the body of a response to HEAD."""
+    """Return an event. The server drops the body of a response to HEAD."""
     request = app.current_request
     store = event_store(request, token.READ)
     event_id = unquote(event_id)
