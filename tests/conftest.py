@@ -39,7 +39,13 @@ from targets import Api, UrlApi
 
 pytest_plugins = ["reporting"]
 
-hypothesis.settings.register_profile("project", deadline=None, derandomize=True)
+hypothesis.settings.register_profile(
+    "project",
+    deadline=None,
+    derandomize=True,
+    # A loaded machine is slow; and no fixture here holds what one example leaves to the next.
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
+)
 hypothesis.settings.load_profile("project")
 
 

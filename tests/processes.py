@@ -23,7 +23,6 @@ class LocalProcess:
     def __init__(self, data_dir: Path, script: Path = ROOT / "eventsapp" / "local.py", **environment: str) -> None:
         self.port = free_port()
         self._environment = environment
-        self.url = f"http://127.0.0.1:{self.port}"
         self.data_dir = data_dir
         self._script = script
         self._log = data_dir.parent / f"{data_dir.name}-{self.port}.log"
@@ -40,6 +39,11 @@ class LocalProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    @property
+    def url(self) -> str:
+        """Return the API's URL."""
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def token(self) -> str:
@@ -59,6 +63,10 @@ class LocalProcess:
     def wait_until_ready(self) -> Self:
         """Return once it has printed its curl lines."""
         assert eventually(lambda: "\ncurl -i" in self.output or self.process.poll() is not None), self.output
+        if f"port {self.port} is in use" in self.output:  # another process took it since `free_port` found it free
+            self.port = free_port()
+            self.process = self._start()
+            return self.wait_until_ready()
         assert self.process.poll() is None, self.output
         return self
 

@@ -13,7 +13,7 @@ from chalice.local import ARNMatcher
 from chalicelib.problem import Unauthorized
 from chalicelib.token import BEARER, READ, WRITE
 from faulty_store import FaultyStore
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_process import InProcessApi, tables_in_moto
 from processes import LocalProcess
@@ -188,14 +188,14 @@ FIELDS = st.one_of(
 )
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(field=FIELDS, method=st.sampled_from(METHODS), path=st.sampled_from(["/events/a", "/events", "/nothing"]))
 def test_no_authorization_header_breaks_the_app(bare_api: Api, field: str, method: str, path: str) -> None:
     """Any Authorization header without a valid token gets 401, or 404 for an unknown path."""
     assert bare_api.request(method, path, None, {"Authorization": field}).status == (404 if path == "/nothing" else 401)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(field=FIELDS.filter(lambda field: not re.search(r"[\r\n\0]", field)), method=st.sampled_from(METHODS))
 def test_no_authorization_header_breaks_the_server(local_process: LocalProcess, field: str, method: str) -> None:
     """No Authorization header that HTTP allows causes a 500 or a closed connection."""
@@ -209,7 +209,7 @@ NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,20}", fullmatch=True).filter(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(headers=st.dictionaries(NAMES, st.text(max_size=30), max_size=5))
 def test_no_other_header_breaks_the_app(bare_api: Api, moto_table: TokenTable, headers: dict[str, str]) -> None:
     """Headers that the app does not know change nothing."""

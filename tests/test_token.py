@@ -13,7 +13,7 @@ from botocore.client import BaseClient
 from chalicelib.dynamodb import AUTHORIZER_SECONDS, Table
 from chalicelib.problem import Unauthorized
 from chalicelib.token import ALPHABET, BEARER, WRITE, TokenAuthenticator, base62, checksum, parse
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_process import tables_in_moto
 from tokens import TokenTable
@@ -91,7 +91,7 @@ def test_secret_has_256_bits(number: int) -> None:
     assert (len(text), number_of(text)) == (43, number)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(place=st.integers(0, 69), character=st.sampled_from(ALPHABET + "_-. "))
 def test_token_with_a_typo_is_refused_without_a_read(
     table: TokenTable, authenticator: TokenAuthenticator, calls: list[Any], place: int, character: str
@@ -106,7 +106,7 @@ def test_token_with_a_typo_is_refused_without_a_read(
         assert calls == []
 
 
-@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500)
 @given(field=st.one_of(st.text(), st.from_regex(BEARER), st.from_regex(r"(?i)(bearer|basic)? *evt_.{0,80}")))
 def test_other_headers_are_refused_without_a_read(
     authenticator: TokenAuthenticator, calls: list[Any], field: str
