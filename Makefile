@@ -19,7 +19,7 @@ run: $(installed) ## run the API on http://127.0.0.1:8000 (PORT=8001 for another
 	@PORT="$(PORT)" AUTH="$(AUTH)" exec $(python) eventsapp/local.py
 
 token: $(installed) ## create, list, show, revoke or rotate a caller's token: make token ARGS="create --help"
-	@$(python) eventsapp/tokens.py $(ARGS)
+	@$(python) eventsapp/token_cli.py $(ARGS)
 
 test: $(installed) ## check everything: pylint, pytest, coverage
 	@$(python) -m pylint eventsapp tests terraform/merge.py

@@ -22,7 +22,7 @@ import hypothesis
 import pytest
 
 import app as event_api
-import tokens
+import token_admin
 from chalicelib.token import SCOPES
 from leaks import LeakDetector
 from in_process import InProcessApi, tables_in_moto
@@ -99,7 +99,7 @@ def _server(request: pytest.FixtureRequest) -> Api:
 def _in_process_api() -> Iterator[Api]:
     """The app in this process, its tables in moto, called with a token of both scopes."""
     with tables_in_moto() as client:
-        token, _ = tokens.TokenTable(client, "tokens").create("local", "test", frozenset(SCOPES), None)
+        token, _ = token_admin.TokenAdmin(client, "tokens").create("local", "test", frozenset(SCOPES), None)
         yield InProcessApi(event_api.app, token)
 
 

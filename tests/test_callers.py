@@ -19,37 +19,38 @@ from hypothesis import strategies as st
 from in_process import InProcessApi, tables_in_moto
 from processes import LocalProcess
 from targets import Api, UrlApi, an_event, get, post
-from tokens import TokenTable, local_client
+from token_admin import TokenAdmin
+from token_stage import local_client
 
 METHODS = ["POST", "GET", "HEAD"]
 AUTHORIZER: ChaliceAuthorizer = vars(event_api)["authorizer"]  # what chalice makes of the function
 
 
 @pytest.fixture(name="moto_table", scope="module")
-def _moto_table() -> Iterator[TokenTable]:
+def _moto_table() -> Iterator[TokenAdmin]:
     """The token table of the app in this process."""
     with tables_in_moto() as client:
-        yield TokenTable(client, "tokens")
+        yield TokenAdmin(client, "tokens")
 
 
 @pytest.fixture(name="bare_api")
-def _bare_api(moto_table: TokenTable) -> Api:
+def _bare_api(moto_table: TokenAdmin) -> Api:
     """The app in this process, called with what a test says and no token else."""
     del moto_table
     return InProcessApi(event_api.app)
 
 
 @pytest.fixture(name="local_table", scope="module")
-def _local_table(local_process: LocalProcess) -> TokenTable:
+def _local_table(local_process: LocalProcess) -> TokenAdmin:
     """The token table of the local server."""
     endpoint = json.loads((local_process.data_dir / "aws.json").read_text())["endpoint"]
-    return TokenTable(local_client(endpoint, "local"), "tokens")
+    return TokenAdmin(local_client(endpoint, "local"), "tokens")
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: caller.name)
 def test_caller_gets_its_due_in_process(
-    bare_api: Api, moto_table: TokenTable, caller: Caller, method: str
+    bare_api: Api, moto_table: TokenAdmin, caller: Caller, method: str
 ) -> None:
     """Whoever calls the app gets what the table says."""
     check(bare_api, moto_table, caller, method)
@@ -58,7 +59,7 @@ def test_caller_gets_its_due_in_process(
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: caller.name)
 def test_caller_gets_its_due_on_the_local_server(
-    local_process: LocalProcess, local_table: TokenTable, caller: Caller, method: str
+    local_process: LocalProcess, local_table: TokenAdmin, caller: Caller, method: str
 ) -> None:
     """Whoever calls the local server gets what the table says."""
     check(UrlApi(local_process.url), local_table, caller, method)
@@ -72,7 +73,7 @@ PATHS = ("events", "events/", "events/a", "events/a/", "events/a/b", "")
 EVERYTHING = {(method, path) for method in AuthResponse.ALL_HTTP_METHODS for path in PATHS}
 
 
-def opened(table: TokenTable, asked: str, *scopes: str) -> set[tuple[str, str]]:
+def opened(table: TokenAdmin, asked: str, *scopes: str) -> set[tuple[str, str]]:
     """Return what of everything a new token opens, as the gateway holds it against the policy it was told first."""
     request = {"type": "TOKEN", "authorizationToken": bearer(token_of(table, *scopes)), "methodArn": ARN + asked}
     (statement,) = AUTHORIZER(request, None)["policyDocument"]["Statement"]
@@ -94,26 +95,26 @@ READING = {(method, path) for method, path in EVERYTHING if method in ("GET", "H
     [((WRITE,), EVERYTHING - READING), ((READ,), EVERYTHING - WRITING), ((WRITE, READ), EVERYTHING)],
 )
 def test_policy_is_the_same_whatever_was_asked_first(
-    moto_table: TokenTable, asked: str, scopes: tuple[str, ...], expected: set[tuple[str, str]]
+    moto_table: TokenAdmin, asked: str, scopes: tuple[str, ...], expected: set[tuple[str, str]]
 ) -> None:
     """A kept policy is right for every later request: just the scopes' methods, and those that are a 405."""
     assert opened(moto_table, asked, *scopes) == expected
 
 
 @pytest.mark.parametrize("path", SPELLINGS)
-def test_no_spelling_of_the_path_lends_a_scope(bare_api: Api, moto_table: TokenTable, path: str) -> None:
+def test_no_spelling_of_the_path_lends_a_scope(bare_api: Api, moto_table: TokenAdmin, path: str) -> None:
     """Who may only read stores nothing, however the path is written."""
     check_spelling(bare_api, moto_table, path)
 
 
-def test_policy_names_no_other_api(moto_table: TokenTable) -> None:
+def test_policy_names_no_other_api(moto_table: TokenAdmin) -> None:
     """What is opened is of the API and the stage that asked."""
     request = {"type": "TOKEN", "authorizationToken": bearer(token_of(moto_table, WRITE, READ)), "methodArn": ARN}
     (statement,) = AUTHORIZER(request, None)["policyDocument"]["Statement"]
     assert all(resource.startswith(ARN) for resource in statement["Resource"])
 
 
-def test_authorizer_says_the_tenant_and_the_key_and_nothing_else(moto_table: TokenTable) -> None:
+def test_authorizer_says_the_tenant_and_the_key_and_nothing_else(moto_table: TokenAdmin) -> None:
     """The app learns whose events it is about, the log who called; the token goes no further."""
     text = token_of(moto_table, READ)
     answer = AUTHORIZER({"type": "TOKEN", "authorizationToken": bearer(text), "methodArn": ARN}, None)
@@ -122,7 +123,7 @@ def test_authorizer_says_the_tenant_and_the_key_and_nothing_else(moto_table: Tok
     assert text.split("_")[2] not in json.dumps(answer)
 
 
-def test_gateway_knows_an_unknown_caller_by_the_message(moto_table: TokenTable) -> None:
+def test_gateway_knows_an_unknown_caller_by_the_message(moto_table: TokenAdmin) -> None:
     """API Gateway answers 401 to this message alone; any other failure is one of the service."""
     del moto_table
     with pytest.raises(Unauthorized, match="^Unauthorized$"):
@@ -131,7 +132,7 @@ def test_gateway_knows_an_unknown_caller_by_the_message(moto_table: TokenTable) 
 
 @pytest.mark.parametrize("switch", ["AUTH", "EVENT_API_AUTH", "AUTH_OFF"])
 def test_what_is_deployed_has_no_switch(
-    bare_api: Api, moto_table: TokenTable, monkeypatch: pytest.MonkeyPatch, switch: str
+    bare_api: Api, moto_table: TokenAdmin, monkeypatch: pytest.MonkeyPatch, switch: str
 ) -> None:
     """The environment turns nothing off in what ships: that is local.py's alone."""
     monkeypatch.setenv(switch, "off")
@@ -142,7 +143,7 @@ def test_what_is_deployed_has_no_switch(
 # Tenants
 
 
-def test_tenants_have_each_their_ids(bare_api: Api, moto_table: TokenTable) -> None:
+def test_tenants_have_each_their_ids(bare_api: Api, moto_table: TokenAdmin) -> None:
     """One id is one event for each tenant: the other's is neither in the way nor to be seen."""
     acme, other = (bearer(token_of(moto_table, WRITE, READ, tenant=tenant)) for tenant in ("acme", "other"))
     event = an_event()
@@ -157,14 +158,14 @@ def test_tenants_have_each_their_ids(bare_api: Api, moto_table: TokenTable) -> N
 
 
 @pytest.mark.parametrize("header", ["X-Tenant", "Tenant", "X-Amzn-Tenant", "principalId", "X-Forwarded-User"])
-def test_no_header_names_the_tenant(bare_api: Api, moto_table: TokenTable, header: str) -> None:
+def test_no_header_names_the_tenant(bare_api: Api, moto_table: TokenAdmin, header: str) -> None:
     """Whatever else a caller says, it is of the tenant of its token."""
     acme, other = (bearer(token_of(moto_table, WRITE, READ, tenant=tenant)) for tenant in ("acme", "other"))
     event_id = post(bare_api, an_event(), Authorization=acme).json["id"]
     assert get(bare_api, event_id, Authorization=other, **{header: "acme"}).status == 404
 
 
-def test_answer_shows_no_tenant(bare_api: Api, moto_table: TokenTable) -> None:
+def test_answer_shows_no_tenant(bare_api: Api, moto_table: TokenAdmin) -> None:
     """An event is answered as its caller sent it."""
     field = bearer(token_of(moto_table, WRITE, READ))
     event = an_event()
@@ -206,7 +207,7 @@ NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,20}", fullmatch=True).filter(
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(headers=st.dictionaries(NAMES, st.text(max_size=30), max_size=5))
-def test_no_other_header_causes_a_fault(bare_api: Api, moto_table: TokenTable, headers: dict[str, str]) -> None:
+def test_no_other_header_causes_a_fault(bare_api: Api, moto_table: TokenAdmin, headers: dict[str, str]) -> None:
     """Headers that mean nothing here change nothing."""
     whole = {**headers, "Authorization": bearer(READER.setdefault("text", token_of(moto_table, READ)))}
     assert bare_api.request("GET", "/events/unknown", None, whole).status == 404
@@ -220,7 +221,7 @@ READER: dict[str, str] = {}  # one token for all examples
 
 @pytest.mark.parametrize("fault", ["throttled", "failed", "cut", "hangs", "denied"])
 def test_token_table_that_fails_is_503_in_time(
-    bare_api: Api, moto_table: TokenTable, monkeypatch: pytest.MonkeyPatch, fault: str
+    bare_api: Api, moto_table: TokenAdmin, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     """When nobody can say who calls, nobody is let in, and nobody is told to be unknown."""
     field = bearer(token_of(moto_table, WRITE, READ))

@@ -16,7 +16,7 @@ from chalicelib.token import ALPHABET, BEARER, WRITE, TokenStore, base62, checks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from in_process import tables_in_moto
-from tokens import TokenTable
+from token_admin import TokenAdmin
 
 SCANNERS = re.compile(r"\bevt_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}\b")  # what a secret scanner is told to look for
 
@@ -42,9 +42,9 @@ def _calls(client: BaseClient) -> Iterator[list[tuple[str, dict[str, Any]]]]:
 
 
 @pytest.fixture(name="table")
-def _table(client: BaseClient) -> TokenTable:
+def _table(client: BaseClient) -> TokenAdmin:
     """The token table, as whoever keeps it sees it."""
-    return TokenTable(client, "tokens")
+    return TokenAdmin(client, "tokens")
 
 
 @pytest.fixture(name="store")
@@ -53,12 +53,12 @@ def _store(client: BaseClient) -> TokenStore:
     return TokenStore(Table(client, "tokens"))
 
 
-def a_token(table: TokenTable, expires_at: int | None = None) -> str:
+def a_token(table: TokenAdmin, expires_at: int | None = None) -> str:
     """Return a new token's text."""
     return table.create("acme", "test", frozenset({WRITE}), expires_at)[0]
 
 
-def test_token_has_the_form_that_a_scanner_knows(table: TokenTable) -> None:
+def test_token_has_the_form_that_a_scanner_knows(table: TokenAdmin) -> None:
     """A fixed prefix, a key id, 43 characters of secret and 6 of checksum, in one alphabet: a leaked one is found."""
     text = a_token(table)
     assert SCANNERS.fullmatch(text)
@@ -75,7 +75,7 @@ def number_of(text: str) -> int:
     return number
 
 
-def test_tokens_share_nothing(table: TokenTable) -> None:
+def test_tokens_share_nothing(table: TokenAdmin) -> None:
     """Each key id and each secret is drawn anew, the secret of 256 bits, none of which stays as it is."""
     made = [a_token(table).split("_") for _ in range(60)]
     assert len({key_id for _, key_id, _ in made}) == len({secret for _, _, secret in made}) == 60
@@ -94,7 +94,7 @@ def test_secret_holds_256_bits(number: int) -> None:
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 69), character=st.sampled_from(ALPHABET + "_-. "))
 def test_token_with_a_typo_is_refused_unread(
-    table: TokenTable, store: TokenStore, calls: list[Any], place: int, character: str
+    table: TokenAdmin, store: TokenStore, calls: list[Any], place: int, character: str
 ) -> None:
     """A token with one character changed is refused, and DynamoDB is not asked."""
     text = a_token(table)
@@ -116,19 +116,19 @@ def test_other_fields_are_refused_unread(store: TokenStore, calls: list[Any], fi
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer    "])
-def test_scheme_has_no_case(table: TokenTable, store: TokenStore, scheme: str) -> None:
+def test_scheme_has_no_case(table: TokenAdmin, store: TokenStore, scheme: str) -> None:
     """The scheme is Bearer, however it is written."""
     assert store.authenticate(scheme + a_token(table)).tenant == "acme"
 
 
 @pytest.mark.parametrize("ending", ["\n", " ", "\r\n", ",", "\u0660"])
-def test_nothing_follows_a_token(table: TokenTable, store: TokenStore, ending: str) -> None:
+def test_nothing_follows_a_token(table: TokenAdmin, store: TokenStore, ending: str) -> None:
     """What follows the token makes it another field."""
     with pytest.raises(Unauthorized):
         store.authenticate(f"Bearer {a_token(table)}{ending}")
 
 
-def test_known_token_costs_one_consistent_read(table: TokenTable, store: TokenStore, calls: list[Any]) -> None:
+def test_known_token_costs_one_consistent_read(table: TokenAdmin, store: TokenStore, calls: list[Any]) -> None:
     """A caller is known by one read, which sees a token that was made, or revoked, a moment before."""
     text = a_token(table)
     calls.clear()
@@ -137,7 +137,7 @@ def test_known_token_costs_one_consistent_read(table: TokenTable, store: TokenSt
     assert [(name, params["ConsistentRead"]) for name, params in calls] == [("GetItem", True)]
 
 
-def test_table_holds_the_digest_of_the_secret_alone(table: TokenTable, client: BaseClient) -> None:
+def test_table_holds_the_digest_of_the_secret_alone(table: TokenAdmin, client: BaseClient) -> None:
     """Who reads the table learns no token."""
     text = a_token(table)
     _, key_id, secret = text.split("_")
@@ -150,7 +150,7 @@ def test_table_holds_the_digest_of_the_secret_alone(table: TokenTable, client: B
 
 
 @pytest.mark.parametrize("how", ["other secret", "unknown", "expired", "revoked"])
-def test_token_that_is_not_in_force_is_refused_alike(table: TokenTable, store: TokenStore, how: str) -> None:
+def test_token_that_is_not_in_force_is_refused_alike(table: TokenAdmin, store: TokenStore, how: str) -> None:
     """Nothing tells a wrong secret from an unknown, an expired or a revoked token."""
     text = a_token(table, expires_at=int(time.time()) if how == "expired" else None)
     _, key_id, secret = text.split("_")
@@ -166,6 +166,6 @@ def test_token_that_is_not_in_force_is_refused_alike(table: TokenTable, store: T
     assert refused.value.body(None) == Unauthorized().body(None)
 
 
-def test_token_is_in_force_until_it_ends(table: TokenTable, store: TokenStore) -> None:
+def test_token_is_in_force_until_it_ends(table: TokenAdmin, store: TokenStore) -> None:
     """A token that ends later lets in now."""
     assert store.authenticate(f"Bearer {a_token(table, expires_at=int(time.time()) + 60)}").tenant == "acme"
