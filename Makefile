@@ -22,7 +22,7 @@ token: $(installed) ## create, list, show, revoke or rotate a caller's token: ma
 	@$(python) eventsapp/token_cli.py $(ARGS)
 
 test: $(installed) ## check everything: pylint, pytest, coverage
-	@$(python) -m pylint eventsapp tests terraform/merge.py
+	@$(python) -m pylint eventsapp tests terraform/*.py terraform/emulator
 	@$(python) -m coverage erase
 	@$(python) -m coverage run -m pytest -n 3 --dist loadfile
 	@$(python) -m coverage combine --quiet
@@ -37,16 +37,7 @@ bench: $(installed) ## measure the app against a bare Lambda handler (about two 
 	@$(python) tests/bench.py
 
 package: $(installed) ## build a stage's zip and its Terraform: make package STAGE=prod (dev, unless you say)
-	@$(python) -c 'import json, sys; stages = json.load(open("eventsapp/.chalice/config.json"))["stages"]; \
-	  unknown = "make package: there is no stage %s; the stages are %s." % (sys.argv[1], ", ".join(stages)); \
-	  sys.argv[1] in stages or sys.exit(unknown)' "$(STAGE)"
-	@rm -rf build/package terraform/chalice.tf.json terraform/deployment.zip
-	@# Chalice ships what lies in chalicelib, and a .pyc differs from run to run. It calls no AWS, but stops without a
-	@# region, or at a profile that is not there.
-	@find eventsapp -name __pycache__ -prune -exec rm -rf {} +
-	@env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE AWS_DEFAULT_REGION=us-east-1 PYTHONDONTWRITEBYTECODE=1 \
-	  $(venv)/bin/chalice --project-dir eventsapp package --pkg-format terraform --stage "$(STAGE)" \
-	  "$(CURDIR)/build/package" >/dev/null
+	@$(python) terraform/package.py "$(STAGE)"
 	@$(python) terraform/merge.py
 
 plan: ## plan a packaged stage in the account of your AWS credentials: make plan STAGE=dev
@@ -63,10 +54,10 @@ url: ## print the URL of the stage that was planned last
 
 deploy-local: $(installed) ## deploy to an emulated AWS on this machine, by Terraform, as GitHub would; or deploy a change
 	@command -v terraform >/dev/null || { echo "make deploy-local: Terraform 1.10 or newer is needed: https://developer.hashicorp.com/terraform/install" >&2; exit 1; }
-	@$(python) tests/emulator/deploy.py up
+	@PYTHONPATH=eventsapp:terraform $(python) -m emulator up
 
 destroy-local: $(installed) ## take the local deployment and the emulated AWS away
-	@$(python) tests/emulator/deploy.py destroy
+	@PYTHONPATH=eventsapp:terraform $(python) -m emulator destroy
 
 clean: ## remove all that the other targets made, the local events and deployment included
 	@test ! -d .local-aws || $(MAKE) destroy-local

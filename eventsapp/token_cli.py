@@ -33,8 +33,9 @@ def main(arguments: list[str]) -> None:
     try:
         commands.main(arguments or ["--help"], prog_name="make token", standalone_mode=False)
     except click.ClickException as exc:
-        if isinstance(exc, click.UsageError) and exc.ctx is not None:
-            click.echo(exc.ctx.get_usage(), err=True)
+        context = getattr(exc, "ctx", None)  # a usage error has one
+        if context is not None:
+            click.echo(context.get_usage(), err=True)
         click.echo(f"make token: {without_tokens(exc.format_message())}", err=True)
         sys.exit(exc.exit_code)
 
@@ -198,7 +199,9 @@ def revoke(stage: str, key_id: str) -> None:
 @commands.command()
 @stage_option
 @click.option("--expires", type=seconds, metavar="TIME", help="The new one is valid for 90d; default: as the old one.")
-@click.option("--overlap", type=seconds, default="1d", metavar="TIME", help="The old one is valid for 0m, 12h, 1d (default).")
+@click.option(
+    "--overlap", type=seconds, default="1d", metavar="TIME", help="The old one is valid for 0m, 12h, 1d (default)."
+)
 @key_id_argument
 def rotate(stage: str, expires: int | None, overlap: int, key_id: str) -> None:
     """Create a token like an old one, which expires after the overlap."""

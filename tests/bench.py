@@ -18,6 +18,10 @@ from pathlib import Path
 
 from processes import ROOT
 
+sys.path.append(str(ROOT / "terraform"))
+
+from package import package_app  # pylint: disable=wrong-import-position  # after the path to it
+
 BUILD = ROOT / "build" / "bench"
 ROUNDS = 21
 WARM_REQUESTS = 500
@@ -195,18 +199,6 @@ def gateway_event(method: str, resource: str, parameters: dict[str, str] | None,
     }
 
 
-def package(folder: Path, stage: str) -> Path:
-    """Let chalice package a stage, as `make package` does before it corrects the Terraform; return the folder."""
-    project = folder.with_name(f"{folder.name}-project")
-    shutil.copytree(ROOT / "eventsapp", project, ignore=shutil.ignore_patterns("__pycache__"))
-    ours = {"AWS_DEFAULT_REGION": "ap-southeast-1", "PYTHONDONTWRITEBYTECODE": "1"}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | ours
-    chalice = str(Path(sys.executable).parent / "chalice")
-    command = [chalice, "--project-dir", str(project), "package", "--pkg-format", "terraform", "--stage", stage]
-    subprocess.run([*command, str(folder)], env=environment, check=True, stdout=subprocess.DEVNULL)
-    return folder
-
-
 def build() -> dict[str, dict[str, object]]:
     """Lay out both contestants and the runtime's boto3 under build/bench; return how to call them, and their zips."""
     shutil.rmtree(BUILD, ignore_errors=True)
@@ -215,7 +207,7 @@ def build() -> dict[str, dict[str, object]]:
     (bare / "handler.py").write_text(textwrap.dedent(BARE_HANDLER))
     with zipfile.ZipFile(BUILD / "bare.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(bare / "handler.py", "handler.py")
-    app_zip = package(BUILD / "package", "dev") / "deployment.zip"
+    app_zip = package_app(ROOT / "eventsapp", "dev", BUILD / "package") / "deployment.zip"
     with zipfile.ZipFile(app_zip) as archive:
         archive.extractall(BUILD / "app")
     boto3 = next(line for line in (ROOT / "requirements-dev.txt").read_text().split() if line.startswith("boto3=="))

@@ -1,4 +1,4 @@
-"""`make token`: callers can use the tokens that it creates and no longer those that it revokes; errors are sentences."""
+"""`make token`: created tokens are accepted, revoked ones are refused, and each error is a clear sentence."""
 
 import json
 import os

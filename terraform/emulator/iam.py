@@ -25,7 +25,9 @@ def correct_policy_evaluation() -> None:
 
     def extract_resource_arn(name: str, method: str, path: str, *request: Any) -> str:
         headers, body, _, region, account = request
-        resource = call_resource(name, method, path, headers, body, f"{region}:{account}")
+        if name == "lambda" and method == "POST" and FUNCTIONS_PATH.fullmatch(path):
+            return f"arn:aws:lambda:{region}:{account}:function:{json.loads(body)['FunctionName']}"
+        resource = call_resource(name, operation_of(headers), body, f"{region}:{account}")
         return resource or other_resource(name, method, path, *request)
 
     def request_tag_context(name: str, action: str, body: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -41,11 +43,8 @@ def correct_policy_evaluation() -> None:
     actions.request_tag_context, tagging.resource_tags = request_tag_context, resource_tags
 
 
-def call_resource(
-    name: str, method: str, path: str, headers: dict[str, str], body: bytes, region_and_account: str
-) -> str | None:
-    """Return the ARN that a call needs a permission on, where ministack does not find it."""
-    operation = operation_of(headers)
+def call_resource(name: str, operation: str, body: bytes, region_and_account: str) -> str | None:
+    """Return the ARN that a call of a JSON service needs a permission on, where ministack does not find it."""
     if name == "kms":
         return kms.alias_call_resource(operation, json.loads(body), region_and_account)
     if name == "wafv2":
@@ -54,8 +53,6 @@ def call_resource(
         return str(json.loads(body)["ResourceArn"])
     if name == "logs" and operation == "DescribeLogGroups":
         return f"arn:aws:logs:{region_and_account}:log-group::log-stream:"
-    if name == "lambda" and method == "POST" and FUNCTIONS_PATH.fullmatch(path):
-        return f"arn:aws:lambda:{region_and_account}:function:{json.loads(body)['FunctionName']}"
     return None
 
 
