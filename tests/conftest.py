@@ -4,6 +4,7 @@ import http.client
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 for name in [name for name in os.environ if name.startswith("AWS_") or name in ("AUTH", "RETENTION_DAYS")]:
     del os.environ[name]
@@ -20,6 +21,8 @@ os.environ.update(
 # pylint: disable=wrong-import-position  # they read the environment
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 import app as event_api
 import token_admin
@@ -39,6 +42,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --url, the API that the contract suite speaks to in place of those it starts."""
     parser.addoption("--url", help="base URL of a running API for tests/test_contract.py")
     parser.addoption("--patience", type=float, default=30, help="seconds to wait for the API of --url (default: 30)")
+
+
+class OneWorkerPerFile(LoadFileScheduling):
+    """Runs the tests of a file in one worker, and all tests of a folder that shares a deployment in one, too."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.partition("::")[0])
+        return str(path if path.parent.name == "tests" else path.parent)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneWorkerPerFile:
+    """Distribute tests with this scheduling."""
+    return OneWorkerPerFile(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -33,22 +33,16 @@ def deploy(stack: Stack) -> None:
     stack.package()
     log.info("Starting the emulated AWS")
     stack.aws.start(detached=True)
-    if stack.may_be_deployed():
+    if stack.is_initialised():
         stack.unlock()
     stack.deploy()
     print(greeting(stack.api_url(), stack.token()))
 
 
 def destroy(stack: Stack) -> None:
-    """Destroy the deployment, and remove the emulated AWS even if that fails."""
-    try:
-        if stack.aws.is_running() and stack.may_be_deployed():
-            log.info("Destroying the stage as its deploy role")
-            stack.unlock()
-            stack.destroy()
-    finally:
-        log.info("Ending the emulated AWS")
-        stack.remove()
+    """End the emulated AWS, with all that is deployed to it, and remove its files."""
+    log.info("Ending the emulated AWS")
+    stack.remove()
     print("The local deployment and the emulated AWS are removed.")
 
 

@@ -1,4 +1,4 @@
-"""Corrects the emulated API Gateway: it imports a Swagger document, and changes single binary media types.
+"""Corrects the emulated API Gateway: Swagger import, patches of single binary media types, flush of authorizers' cache.
 
 ministack checks the caller's permission before it calls its module, so also before it calls this one.
 """
@@ -11,8 +11,8 @@ from .responses import Response, error_response, service
 from .swagger_import import NotEmulated, SwaggerImport
 
 
-def import_swagger_and_patch_media_types() -> None:
-    """Answer PutRestApi, and the patches of an API that ministack misreads."""
+def add_missing_operations() -> None:
+    """Answer PutRestApi, FlushStageAuthorizersCache, and the patches of an API that ministack misreads."""
     gateway = service("apigateway_v1")
     handle_other = gateway.handle_request
 
@@ -37,6 +37,9 @@ def import_swagger_and_patch_media_types() -> None:
         if api and method == "PATCH":
             media_types = (await call("GET", f"/restapis/{api[1]}")).get("binaryMediaTypes") or []
             body = json.dumps(merge_media_types(media_types, json.loads(body))).encode()
+        if method == "DELETE" and re.fullmatch(r"/restapis/[^/]+/stages/[^/]+/cache/authorizers", path):
+            gateway._authorizer_cache.clear()  # pylint: disable=protected-access  # ministack's own state is changed
+            return 202, {}, b""
         return await handle_other(method, path, headers, body, query)
 
     gateway.handle_request = handle_request

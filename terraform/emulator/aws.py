@@ -23,7 +23,7 @@ from urllib.parse import unquote
 from hypercorn.asyncio import serve as serve_asgi
 from hypercorn.config import Config
 
-from .api_gateway import import_swagger_and_patch_media_types
+from .api_gateway import add_missing_operations
 from .iam import correct_policy_evaluation
 from .lambda_functions import CheckedFunctions
 from .logs import accept_new_keys
@@ -113,7 +113,7 @@ class CorrectedAws:
     def __init__(self) -> None:
         self._ministack = import_module("ministack.app")
         self._pass_compressed_bodies_to_apis()
-        import_swagger_and_patch_media_types()
+        add_missing_operations()
         CheckedFunctions()
         require_oidc_provider()
         accept_new_keys()

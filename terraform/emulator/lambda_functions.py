@@ -4,6 +4,7 @@ A caller who gives a function a role needs iam:PassRole on that role. API Gatewa
 invoke it. A function without permission to write its log writes none.
 """
 
+import asyncio
 import json
 import re
 from importlib import import_module
@@ -11,6 +12,9 @@ from typing import Any
 
 from .responses import Response, error_response, service
 
+# Of a function at once; more wait. Lambda gives each a processor of its own, here all share this machine's few: a burst
+# of requests would start a process for each, all of them too slow for their deadlines.
+MAX_CONCURRENT_CALLS = 4
 FUNCTIONS_PATH = re.compile("/2015-03-31/functions/?")
 CONFIGURATION_PATH = re.compile("/2015-03-31/functions/[^/]+/configuration/?")
 
@@ -28,6 +32,8 @@ class CheckedFunctions:
         self._invoke, rest_apis._call_lambda_raw = rest_apis._call_lambda_raw, self.invoke_from_gateway
         self._authorize = rest_apis._invoke_authorizer_lambda
         rest_apis._invoke_authorizer_lambda = self.authorize_from_gateway
+        self._function_calls = asyncio.Semaphore(MAX_CONCURRENT_CALLS)
+        self._authorizer_calls = asyncio.Semaphore(MAX_CONCURRENT_CALLS)
 
     async def handle_request(
         self, method: str, path: str, headers: dict[str, str], body: bytes, query: Any
@@ -79,7 +85,8 @@ class CheckedFunctions:
         source = f"arn:aws:execute-api:{region}:{account_id}:{request['apiId']}/{method}"
         if not self._permits_gateway(function, source):
             return None, f"Invalid permissions on Lambda function: {source} may not invoke {function}"
-        return await self._invoke(function, event, account_id=account_id, region=region)
+        async with self._function_calls:
+            return await self._invoke(function, event, account_id=account_id, region=region)
 
     async def authorize_from_gateway(
         self, authorizer: dict[str, Any], event: dict[str, Any], account_id: str, region: str
@@ -90,7 +97,8 @@ class CheckedFunctions:
         function = authorizer["authorizerUri"].partition("/functions/")[2].removesuffix("/invocations")
         if not self._permits_gateway(function, source):
             return None
-        return await self._authorize(authorizer, event, account_id, region)
+        async with self._authorizer_calls:
+            return await self._authorize(authorizer, event, account_id, region)
 
     def _permits_gateway(self, function: str, source: str) -> bool:
         """Tell whether the resource policy of a function or alias permits a part of API Gateway to invoke it."""

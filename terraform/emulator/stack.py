@@ -44,6 +44,7 @@ class Stack:
         self.aws = EmulatedAws(folder, self.region)
         self.project = folder / "project"
         self.root = self.project / "terraform"
+        self.settings: dict[str, str] = {}  # values of Terraform's variables in place of the stage's own
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -147,19 +148,21 @@ class Stack:
     def apply(self) -> None:
         """Apply the root as the deploy role."""
         log.info("Applying the stage %s as its deploy role: tables, functions, API, logs", STAGE)
-        self.terraform("", "apply", "-auto-approve", "-input=false", f"-var-file=stages/{STAGE}.tfvars")
+        self.terraform("", "apply", "-auto-approve", "-input=false", *self._variables())
 
     def plan(self) -> str:
         """Return what Terraform would change as the deploy role; empty if nothing."""
-        options = ("-input=false", "-detailed-exitcode", f"-var-file=stages/{STAGE}.tfvars")
-        return self.terraform("", "plan", *options, changes_code=2)
+        return self.terraform("", "plan", "-input=false", "-detailed-exitcode", *self._variables(), changes_code=2)
 
     def destroy(self) -> None:
         """Destroy the root's resources as the deploy role."""
-        self.terraform("", "destroy", "-auto-approve", "-input=false", f"-var-file=stages/{STAGE}.tfvars")
+        self.terraform("", "destroy", "-auto-approve", "-input=false", *self._variables())
 
-    def may_be_deployed(self) -> bool:
-        """Tell whether there may be something to destroy."""
+    def _variables(self) -> list[str]:
+        return [f"-var-file=stages/{STAGE}.tfvars", *(f"-var={name}={value}" for name, value in self.settings.items())]
+
+    def is_initialised(self) -> bool:
+        """Tell whether an earlier run may have left a lock in the state bucket."""
         return (self.root / ".terraform").exists()
 
     def remove(self) -> None:
