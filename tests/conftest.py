@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--patience", type=float, default=30, help="seconds to wait for the API of --url (default: 30)")
 
 
-class OneWorkerPerFile(LoadFileScheduling):
+class OneWorkerPerFile(LoadFileScheduling):  # pylint: disable=abstract-method  # as all of xdist's own
     """Runs the tests of a file in one worker, and all tests of a folder that shares a deployment in one, too."""
 
     def _split_scope(self, nodeid: str) -> str:

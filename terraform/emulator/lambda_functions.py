@@ -12,9 +12,9 @@ from typing import Any
 
 from .responses import Response, error_response, service
 
-# Of a function at once; more wait. Lambda gives each a processor of its own, here all share this machine's few: a burst
-# of requests would start a process for each, all of them too slow for their deadlines.
-MAX_CONCURRENT_CALLS = 4
+# The concurrent calls of a function; further ones wait. At AWS each call has its own processor. Here they share those of
+# this machine: if a burst of requests started a process for each, all of them would miss their deadlines.
+FUNCTION_CALLS, AUTHORIZER_CALLS = asyncio.Semaphore(4), asyncio.Semaphore(4)
 FUNCTIONS_PATH = re.compile("/2015-03-31/functions/?")
 CONFIGURATION_PATH = re.compile("/2015-03-31/functions/[^/]+/configuration/?")
 
@@ -32,8 +32,6 @@ class CheckedFunctions:
         self._invoke, rest_apis._call_lambda_raw = rest_apis._call_lambda_raw, self.invoke_from_gateway
         self._authorize = rest_apis._invoke_authorizer_lambda
         rest_apis._invoke_authorizer_lambda = self.authorize_from_gateway
-        self._function_calls = asyncio.Semaphore(MAX_CONCURRENT_CALLS)
-        self._authorizer_calls = asyncio.Semaphore(MAX_CONCURRENT_CALLS)
 
     async def handle_request(
         self, method: str, path: str, headers: dict[str, str], body: bytes, query: Any
@@ -85,7 +83,7 @@ class CheckedFunctions:
         source = f"arn:aws:execute-api:{region}:{account_id}:{request['apiId']}/{method}"
         if not self._permits_gateway(function, source):
             return None, f"Invalid permissions on Lambda function: {source} may not invoke {function}"
-        async with self._function_calls:
+        async with FUNCTION_CALLS:
             return await self._invoke(function, event, account_id=account_id, region=region)
 
     async def authorize_from_gateway(
@@ -97,7 +95,7 @@ class CheckedFunctions:
         function = authorizer["authorizerUri"].partition("/functions/")[2].removesuffix("/invocations")
         if not self._permits_gateway(function, source):
             return None
-        async with self._authorizer_calls:
+        async with AUTHORIZER_CALLS:
             return await self._authorize(authorizer, event, account_id, region)
 
     def _permits_gateway(self, function: str, source: str) -> bool:

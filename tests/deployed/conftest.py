@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from deployed.functions import AUTHORIZER, FUNCTION, role_of
-from emulator.emulated_aws import CannotDeploy
-from emulator.stack import Stack
 from targets import UrlApi
 from token_admin import TokenAdmin
+
+from emulator.emulated_aws import CannotDeploy
+from emulator.stack import Stack
 
 # The tests bring their own values, so that a fork may change its stages.
 SETTINGS = {

@@ -11,9 +11,10 @@ from botocore.exceptions import ClientError
 from callers import CALLERS, SPELLINGS, Caller, bearer, check, check_spelling, token_of
 from chalicelib.token import READ, WRITE
 from deployed.functions import AUTHORIZER, log_streams
-from emulator.stack import PROJECT, Stack
 from targets import UrlApi, an_event, get, post
 from token_admin import TokenAdmin
+
+from emulator.stack import PROJECT, Stack
 
 CONTRACT_SUITE = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_contract.py", "--url"]
 

@@ -20,10 +20,11 @@ from deployed.functions import (
     role_policy,
     table_of,
 )
-from emulator.stack import Stack
 from roots import listed
 from targets import UrlApi, an_event, get, post
 from token_admin import TokenAdmin
+
+from emulator.stack import Stack
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from callers import CALLERS, check
 from deployed.functions import AUTHORIZER, EVENTS, FUNCTION, TOKENS
-from emulator.stack import Stack
 from leaks import CANARY, leaks
 from targets import UrlApi, an_event, get, post
 from token_admin import TokenAdmin
+
+from emulator.stack import Stack
 
 
 def live_version(stack: Stack) -> int:
