@@ -20,6 +20,7 @@ from typing import Any
 from wheels import PackageError, Target, check_wheels, read_requirements
 
 ROOT = Path(__file__).resolve().parent.parent
+PROGRESS = "Creating deployment package.\n"  # what chalice prints if nothing is wrong
 CHALICE_FILES = ("chalice/__init__.py", "chalice/app.py")  # what of chalice the function needs
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}  # Lambda's name of an architecture, and the name in wheels
 
@@ -92,7 +93,7 @@ def modules_of(folder: Path) -> list[Path]:
 
 
 def run_chalice(project: Path, stage: str, output: Path) -> None:
-    """Let chalice package a stage, and show its messages. Raises PackageError when it fails."""
+    """Let chalice package a stage, and print its warnings. Raises PackageError when it fails."""
     # Chalice calls no AWS, but it stops without a region or with an unknown profile. A .pyc would go into the zip.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     # Chalice adds the dependencies in the order of a set: a fixed seed gives the same zip for the same sources.
@@ -105,7 +106,8 @@ def run_chalice(project: Path, stage: str, output: Path) -> None:
     )  # fmt: skip
     if process.returncode:
         raise PackageError(explain(process.stdout, project))
-    print(process.stdout.strip(), file=sys.stderr)
+    if warnings := process.stdout.replace(PROGRESS, "").strip():
+        print(warnings, file=sys.stderr)
 
 
 def explain(text: str, project: Path) -> str:

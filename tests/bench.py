@@ -199,6 +199,11 @@ def gateway_event(method: str, resource: str, parameters: dict[str, str] | None,
     }
 
 
+def package(folder: Path, stage: str) -> Path:
+    """Package a stage into a folder, as `make package` does before it corrects the Terraform; return the folder."""
+    return package_app(ROOT / "eventsapp", stage, folder)
+
+
 def build() -> dict[str, dict[str, object]]:
     """Lay out both contestants and the runtime's boto3 under build/bench; return how to call them, and their zips."""
     shutil.rmtree(BUILD, ignore_errors=True)
@@ -207,7 +212,7 @@ def build() -> dict[str, dict[str, object]]:
     (bare / "handler.py").write_text(textwrap.dedent(BARE_HANDLER))
     with zipfile.ZipFile(BUILD / "bare.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(bare / "handler.py", "handler.py")
-    app_zip = package_app(ROOT / "eventsapp", "dev", BUILD / "package") / "deployment.zip"
+    app_zip = package(BUILD / "package", "dev") / "deployment.zip"
     with zipfile.ZipFile(app_zip) as archive:
         archive.extractall(BUILD / "app")
     boto3 = next(line for line in (ROOT / "requirements-dev.txt").read_text().split() if line.startswith("boto3=="))

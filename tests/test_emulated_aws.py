@@ -41,6 +41,7 @@ class ClockLoop(asyncio.SelectorEventLoop):
     ahead = 0.0  # seconds
 
     def time(self) -> float:
+        """Return the clock's time in seconds."""
         return super().time() + self.ahead
 
 

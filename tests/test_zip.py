@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import MAX_ZIP_BYTES, ROOT, DynamoDBStub, gateway_event
-from package import package_app
+from bench import MAX_ZIP_BYTES, ROOT, DynamoDBStub, gateway_event, package
 
 PROBE = '''
 import json, sys
@@ -31,7 +30,7 @@ print(json.dumps([answers, files]))
 @pytest.fixture(scope="module", name="deployment_zip")
 def fixture_deployment_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the zip of the stage prod."""
-    return package_app(ROOT / "eventsapp", "prod", tmp_path_factory.mktemp("package") / "package") / "deployment.zip"
+    return package(tmp_path_factory.mktemp("package") / "package", "prod") / "deployment.zip"
 
 
 @pytest.fixture(scope="module", name="runtime")

@@ -218,7 +218,7 @@ def test_gateway_needs_permission_to_invoke_the_authorizer(stack: Stack, url_api
 
 
 def test_gateway_needs_permission_to_invoke_the_function(stack: Stack, url_api: UrlApi) -> None:
-    """The live alias permits the gateway to invoke it; without that permission callers get an error without the reason."""
+    """The live alias permits the gateway to invoke it; without that permission callers get an error, not the reason."""
     functions = stack.aws.client("lambda")
     policy = json.loads(functions.get_policy(FunctionName=FUNCTION, Qualifier="live")["Policy"])
     statements = {s["Condition"]["ArnLike"]["AWS:SourceArn"].rpartition("*/")[2]: s for s in policy["Statement"]}
