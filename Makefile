@@ -23,7 +23,7 @@ run: $(installed) ## run the API on http://127.0.0.1:8000 (PORT=8001 for another
 	@PORT="$(PORT)" AUTH="$(AUTH)" exec $(python) eventsapp/local.py
 
 token: $(installed) ## create, list, show, revoke or rotate a caller's token: make token ARGS="create --help"
-	@$(python) eventsapp/tokens.py $(ARGS)
+	@$(python) eventsapp/token_cli.py $(ARGS)
 
 test: $(installed) ## check everything: pylint, pytest, coverage
 	@rm -rf build/coverage; mkdir -p build/coverage; trap 'rm -rf build/coverage' EXIT; trap 'exit 1' HUP INT TERM; \
@@ -40,16 +40,7 @@ bench: $(installed) ## measure the app against a bare Lambda handler (about two 
 	@$(python) tests/bench.py
 
 package: $(installed) ## build a stage's zip and its Terraform: make package STAGE=prod (dev, unless you say)
-	@$(python) -c 'import json, sys; stages = json.load(open("eventsapp/.chalice/config.json"))["stages"]; \
-	  unknown = "make package: there is no stage %s; the stages are %s." % (sys.argv[1], ", ".join(stages)); \
-	  sys.argv[1] in stages or sys.exit(unknown)' "$(STAGE)"
-	@rm -rf build/package terraform/chalice.tf.json terraform/deployment.zip
-	@# Chalice ships what lies in chalicelib, and a .pyc differs from run to run. It calls no AWS, but stops without a
-	@# region, or at a profile that is not there.
-	@find eventsapp -name __pycache__ -prune -exec rm -rf {} +
-	@env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE AWS_DEFAULT_REGION=us-east-1 PYTHONDONTWRITEBYTECODE=1 \
-	  $(venv)/bin/chalice --project-dir eventsapp package --pkg-format terraform --stage "$(STAGE)" \
-	  "$(CURDIR)/build/package" >/dev/null
+	@$(python) terraform/package.py "$(STAGE)"
 	@PYTHONPATH=terraform:eventsapp $(python) -m merge
 
 region: ## print a stage's region: make region STAGE=prod
@@ -71,10 +62,10 @@ url: ## print the URL of the stage that was planned last
 
 deploy-local: $(installed) ## deploy to an emulated AWS on this machine, by Terraform, as GitHub would; or deploy a change
 	@command -v terraform >/dev/null || { echo "make deploy-local: Terraform 1.10 or newer is needed: https://developer.hashicorp.com/terraform/install" >&2; exit 1; }
-	@$(python) tests/emulator/deploy.py up
+	@PYTHONPATH=eventsapp:terraform $(python) -m emulator up
 
 destroy-local: $(installed) ## take the local deployment and the emulated AWS away
-	@$(python) tests/emulator/deploy.py destroy
+	@PYTHONPATH=eventsapp:terraform $(python) -m emulator destroy
 
 clean: ## remove all that the other targets made, the local events and deployment included
 	@test ! -d .local-aws || $(MAKE) destroy-local

@@ -217,8 +217,9 @@ curl -i {url}/events/order-1001{header}
 
 def own_token(endpoint: str, path: Path) -> str:
     """Return the token that a file keeps, a new one if need be."""
-    tokens = importlib.import_module("tokens")
-    return tokens.keep(tokens.TokenTable(tokens.local_client(endpoint, "local"), "tokens"), path, TENANT, "make run")
+    token_admin, token_stage = importlib.import_module("token_admin"), importlib.import_module("token_stage")
+    admin = token_admin.TokenAdmin(token_stage.local_client(endpoint, "local"), "tokens")
+    return token_admin.load_or_create(admin, path, TENANT, "make run")
 
 
 def asks_for_tokens() -> bool:

@@ -18,6 +18,10 @@ from pathlib import Path
 
 from processes import ROOT
 
+sys.path.append(str(ROOT / "terraform"))
+
+from package import package_app  # pylint: disable=wrong-import-position  # after the path to it
+
 BUILD = ROOT / "build" / "bench"
 ROUNDS = 21
 WARM_REQUESTS = 500
@@ -200,15 +204,8 @@ def gateway_event(method: str, resource: str, parameters: dict[str, str] | None,
 
 
 def package(folder: Path, stage: str) -> Path:
-    """Let chalice package a stage, as `make package` does before it corrects the Terraform; return the folder."""
-    project = folder.with_name(f"{folder.name}-project")
-    shutil.copytree(ROOT / "eventsapp", project, ignore=shutil.ignore_patterns("__pycache__"))
-    ours = {"AWS_DEFAULT_REGION": "ap-southeast-1", "PYTHONDONTWRITEBYTECODE": "1"}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | ours
-    chalice = str(Path(sys.executable).parent / "chalice")
-    command = [chalice, "--project-dir", str(project), "package", "--pkg-format", "terraform", "--stage", stage]
-    subprocess.run([*command, str(folder)], env=environment, check=True, stdout=subprocess.DEVNULL)
-    return folder
+    """Package a stage into a folder, as `make package` does before it corrects the Terraform; return the folder."""
+    return package_app(ROOT / "eventsapp", stage, folder)
 
 
 def build() -> dict[str, dict[str, object]]:

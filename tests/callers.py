@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from chalicelib.token import ALPHABET, CHECKSUM_LENGTH, READ, WRITE, checksum
 from targets import JSON, Answer, Api, an_event, get, post
-from tokens import TokenTable
+from token_admin import TokenAdmin
 
 TENANT = "acme"  # of all callers below except "other tenant"
 
@@ -16,13 +16,13 @@ class Caller(NamedTuple):
     """A caller's Authorization header, and the statuses of its POST, and of its GET or HEAD of a stored event."""
 
     name: str
-    authorization: Callable[[TokenTable], str | None]
+    authorization: Callable[[TokenAdmin], str | None]
     post: int
     read: int
 
 
 def token_of(
-    table: TokenTable, *scopes: str, tenant: str = TENANT, ends_in: int | None = None, revoked: bool = False
+    table: TokenAdmin, *scopes: str, tenant: str = TENANT, ends_in: int | None = None, revoked: bool = False
 ) -> str:
     """Return a new token's text."""
     expires_at = None if ends_in is None else int(time.time()) + ends_in
@@ -96,7 +96,7 @@ def assert_refused(answer: Answer, status: int, method: str) -> None:
 SPELLINGS = ["/events/", "//events", "/events//", "/events;a", "/events?a=1", "/events/?a", "/%65vents", "/events/.."]
 
 
-def check_spelling(api: Api, table: TokenTable, path: str) -> None:
+def check_spelling(api: Api, table: TokenAdmin, path: str) -> None:
     """Assert that a token for reading stores nothing, with any spelling of the path."""
     authorization = bearer(token_of(table, READ))
     event = an_event()
@@ -105,7 +105,7 @@ def check_spelling(api: Api, table: TokenTable, path: str) -> None:
     assert get(api, event["id"], Authorization=authorization).status == 404
 
 
-def check(api: Api, table: TokenTable, caller: Caller, method: str) -> None:
+def check(api: Api, table: TokenAdmin, caller: Caller, method: str) -> None:
     """Assert that a caller gets the statuses in the table. A caller of the first tenant stored the event."""
     stored = post(api, an_event(), Authorization=bearer(token_of(table, WRITE)))
     assert stored.status == 201

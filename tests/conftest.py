@@ -23,9 +23,11 @@ os.environ.update(
 # pylint: disable=wrong-import-position  # they read the environment
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 import app as event_api
-import tokens
+import token_admin
 from bench import package
 from chalicelib.token import SCOPES
 from leaks import LeakDetector
@@ -53,6 +55,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --url, the API that the contract suite speaks to in place of those it starts."""
     parser.addoption("--url", help="base URL of a running API for tests/test_contract.py")
     parser.addoption("--patience", type=float, default=30, help="seconds to wait for the API of --url (default: 30)")
+
+
+class OneWorkerPerFile(LoadFileScheduling):  # pylint: disable=abstract-method  # as all of xdist's own
+    """Runs the tests of a file in one worker, and all tests of a folder that shares a deployment in one, too."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.partition("::")[0])
+        return str(path if path.parent.name == "tests" else path.parent)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneWorkerPerFile:
+    """Distribute tests with this scheduling."""
+    return OneWorkerPerFile(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -113,7 +129,7 @@ def _server(request: pytest.FixtureRequest) -> Api:
 def _in_process_api() -> Iterator[Api]:
     """The app in this process, its tables in moto, called with a token of both scopes."""
     with tables_in_moto() as client:
-        token, _ = tokens.TokenTable(client, "tokens").create("local", "test", frozenset(SCOPES), None)
+        token, _ = token_admin.TokenAdmin(client, "tokens").create("local", "test", frozenset(SCOPES), None)
         yield InProcessApi(event_api.app, token)
 
 

@@ -19,37 +19,38 @@ from in_process import InProcessApi, tables_in_moto
 from processes import LocalProcess
 from stopwatch import Stopwatch
 from targets import Api, UrlApi, an_event, get, post
-from tokens import TokenTable, local_client
+from token_admin import TokenAdmin
+from token_stage import local_client
 
 METHODS = ["POST", "GET", "HEAD"]
 AUTHORIZER: ChaliceAuthorizer = vars(event_api)["authorizer"]  # chalice wraps the function in it
 
 
 @pytest.fixture(name="moto_table", scope="module")
-def _moto_table() -> Iterator[TokenTable]:
+def _moto_table() -> Iterator[TokenAdmin]:
     """The token table of the app in this process."""
     with tables_in_moto() as client:
-        yield TokenTable(client, "tokens")
+        yield TokenAdmin(client, "tokens")
 
 
 @pytest.fixture(name="bare_api")
-def _bare_api(moto_table: TokenTable) -> Api:
+def _bare_api(moto_table: TokenAdmin) -> Api:
     """The app in this process, called without a token unless a test sends one."""
     del moto_table
     return InProcessApi(event_api.app)
 
 
 @pytest.fixture(name="local_table", scope="module")
-def _local_table(local_process: LocalProcess) -> TokenTable:
+def _local_table(local_process: LocalProcess) -> TokenAdmin:
     """The token table of the local server."""
     endpoint = json.loads((local_process.data_dir / "aws.json").read_text())["endpoint"]
-    return TokenTable(local_client(endpoint, "local"), "tokens")
+    return TokenAdmin(local_client(endpoint, "local"), "tokens")
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: caller.name)
 def test_caller_in_process(
-    bare_api: Api, moto_table: TokenTable, caller: Caller, method: str
+    bare_api: Api, moto_table: TokenAdmin, caller: Caller, method: str
 ) -> None:
     """Each caller of the app gets the response in the table."""
     check(bare_api, moto_table, caller, method)
@@ -58,7 +59,7 @@ def test_caller_in_process(
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: caller.name)
 def test_caller_on_the_local_server(
-    local_process: LocalProcess, local_table: TokenTable, caller: Caller, method: str
+    local_process: LocalProcess, local_table: TokenAdmin, caller: Caller, method: str
 ) -> None:
     """Each caller of the local server gets the response in the table."""
     check(UrlApi(local_process.url), local_table, caller, method)
@@ -72,7 +73,7 @@ PATHS = ("events", "events/", "events/a", "events/a/", "events/a/b", "")
 EVERYTHING = {(method, path) for method in AuthResponse.ALL_HTTP_METHODS for path in PATHS}
 
 
-def allowed_requests(table: TokenTable, first: str, *scopes: str) -> set[tuple[str, str]]:
+def allowed_requests(table: TokenAdmin, first: str, *scopes: str) -> set[tuple[str, str]]:
     """Return the requests that a new token may make, by the policy for its first request."""
     request = {"type": "TOKEN", "authorizationToken": bearer(token_of(table, *scopes)), "methodArn": ARN + first}
     (statement,) = AUTHORIZER(request, None)["policyDocument"]["Statement"]
@@ -94,19 +95,19 @@ READING = {(method, path) for method, path in EVERYTHING if method in ("GET", "H
     [((WRITE,), EVERYTHING - READING), ((READ,), EVERYTHING - WRITING), ((WRITE, READ), EVERYTHING)],
 )
 def test_policy_does_not_depend_on_the_first_request(
-    moto_table: TokenTable, first: str, scopes: tuple[str, ...], expected: set[tuple[str, str]]
+    moto_table: TokenAdmin, first: str, scopes: tuple[str, ...], expected: set[tuple[str, str]]
 ) -> None:
     """A cached policy is right for every later request: the scopes' methods, and those that get 405."""
     assert allowed_requests(moto_table, first, *scopes) == expected
 
 
 @pytest.mark.parametrize("path", SPELLINGS)
-def test_no_spelling_of_the_path_adds_a_scope(bare_api: Api, moto_table: TokenTable, path: str) -> None:
+def test_no_spelling_of_the_path_adds_a_scope(bare_api: Api, moto_table: TokenAdmin, path: str) -> None:
     """A token for reading stores nothing, with any spelling of the path."""
     check_spelling(bare_api, moto_table, path)
 
 
-def test_policy_names_no_other_api(moto_table: TokenTable) -> None:
+def test_policy_names_no_other_api(moto_table: TokenAdmin) -> None:
     """A policy allows calls of the API and the stage of the request only."""
     request = {"type": "TOKEN", "authorizationToken": bearer(token_of(moto_table, WRITE, READ)), "methodArn": ARN}
     (statement,) = AUTHORIZER(request, None)["policyDocument"]["Statement"]
@@ -117,7 +118,7 @@ def test_policy_names_no_other_api(moto_table: TokenTable) -> None:
     ("scopes", "text_of_scopes"), [((READ,), READ), ((WRITE, READ), "events:read events:write"), ((WRITE,), WRITE)]
 )
 def test_authorizer_passes_tenant_scopes_and_key_id(
-    moto_table: TokenTable, scopes: tuple[str, ...], text_of_scopes: str
+    moto_table: TokenAdmin, scopes: tuple[str, ...], text_of_scopes: str
 ) -> None:
     """The routes get the tenant and the scopes, the log gets the key id. The token is not passed on."""
     text = token_of(moto_table, *scopes)
@@ -127,7 +128,7 @@ def test_authorizer_passes_tenant_scopes_and_key_id(
     assert text.split("_")[2] not in json.dumps(answer)
 
 
-def test_unauthorized_has_the_text_that_the_gateway_expects(moto_table: TokenTable) -> None:
+def test_unauthorized_has_the_text_that_the_gateway_expects(moto_table: TokenAdmin) -> None:
     """API Gateway responds with 401 to this text only. Every other error of the authorizer is a 500 for it."""
     del moto_table
     with pytest.raises(Unauthorized, match="^Unauthorized$"):
@@ -136,7 +137,7 @@ def test_unauthorized_has_the_text_that_the_gateway_expects(moto_table: TokenTab
 
 @pytest.mark.parametrize("switch", ["AUTH", "EVENT_API_AUTH", "AUTH_OFF"])
 def test_deployed_app_has_no_switch(
-    bare_api: Api, moto_table: TokenTable, monkeypatch: pytest.MonkeyPatch, switch: str
+    bare_api: Api, moto_table: TokenAdmin, monkeypatch: pytest.MonkeyPatch, switch: str
 ) -> None:
     """No variable of the environment turns the authorizer off in the code that ships."""
     monkeypatch.setenv(switch, "off")
@@ -147,7 +148,7 @@ def test_deployed_app_has_no_switch(
 # Tenants
 
 
-def test_ids_belong_to_one_tenant(bare_api: Api, moto_table: TokenTable) -> None:
+def test_ids_belong_to_one_tenant(bare_api: Api, moto_table: TokenAdmin) -> None:
     """Two tenants can use one id. Neither sees the other's event, or that it exists."""
     acme, other = (bearer(token_of(moto_table, WRITE, READ, tenant=tenant)) for tenant in ("acme", "other"))
     event = an_event()
@@ -162,14 +163,14 @@ def test_ids_belong_to_one_tenant(bare_api: Api, moto_table: TokenTable) -> None
 
 
 @pytest.mark.parametrize("header", ["X-Tenant", "Tenant", "X-Amzn-Tenant", "principalId", "X-Forwarded-User"])
-def test_no_header_names_the_tenant(bare_api: Api, moto_table: TokenTable, header: str) -> None:
+def test_no_header_names_the_tenant(bare_api: Api, moto_table: TokenAdmin, header: str) -> None:
     """Only the token decides on the tenant, whatever headers a caller sends."""
     acme, other = (bearer(token_of(moto_table, WRITE, READ, tenant=tenant)) for tenant in ("acme", "other"))
     event_id = post(bare_api, an_event(), Authorization=acme).json["id"]
     assert get(bare_api, event_id, Authorization=other, **{header: "acme"}).status == 404
 
 
-def test_response_does_not_contain_the_tenant(bare_api: Api, moto_table: TokenTable) -> None:
+def test_response_does_not_contain_the_tenant(bare_api: Api, moto_table: TokenAdmin) -> None:
     """A response has the fields of the event, and nothing of the tenant."""
     field = bearer(token_of(moto_table, WRITE, READ))
     event = an_event()
@@ -211,7 +212,7 @@ NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,20}", fullmatch=True).filter(
 
 @settings(max_examples=150)
 @given(headers=st.dictionaries(NAMES, st.text(max_size=30), max_size=5))
-def test_no_other_header_breaks_the_app(bare_api: Api, moto_table: TokenTable, headers: dict[str, str]) -> None:
+def test_no_other_header_breaks_the_app(bare_api: Api, moto_table: TokenAdmin, headers: dict[str, str]) -> None:
     """Headers that the app does not know change nothing."""
     lines = {**headers, "Authorization": bearer(READER.setdefault("text", token_of(moto_table, READ)))}
     assert bare_api.request("GET", "/events/unknown", None, lines).status == 404
@@ -225,7 +226,7 @@ READER: dict[str, str] = {}  # one token for all examples
 
 @pytest.mark.parametrize("fault", ["throttled", "failed", "cut", "hangs", "denied"])
 def test_token_table_that_fails_is_503_in_time(
-    bare_api: Api, moto_table: TokenTable, monkeypatch: pytest.MonkeyPatch, fault: str
+    bare_api: Api, moto_table: TokenAdmin, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     """If the token cannot be checked, the response is 503, and not 401."""
     field = bearer(token_of(moto_table, WRITE, READ))

@@ -1,4 +1,4 @@
-"""Cross-origin requests, as the function answers them. tests/emulator and terraform/tests check the gateway's part."""
+"""Cross-origin requests, as the function answers them. tests/deployed and terraform/tests check the gateway's part."""
 
 import json
 from collections.abc import Iterator

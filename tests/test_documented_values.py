@@ -60,7 +60,7 @@ def test_each_problem_type_is_in_the_table() -> None:
 
 
 def test_members_of_problems() -> None:
-    """`errors` has pointer and detail of each fault, a hundred at most; `limit` has the bytes; there is no other member."""
+    """`errors` has pointer and detail of each fault, 100 at most; `limit` has the bytes; there is no other member."""
     common = {"type", "title", "status", "detail"}
     for raised, *_ in PROBLEMS:
         extra = {problem.InvalidEvent: {"errors"}, problem.BodyTooLarge: {"limit"}}.get(type(raised), set())

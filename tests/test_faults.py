@@ -18,7 +18,8 @@ from local import DurableAws, open_journal, serve_aws
 from processes import ROOT
 from stopwatch import Stopwatch
 from targets import Answer, Api, an_event, get, post
-from tokens import TokenTable, local_client
+from token_admin import TokenAdmin
+from token_stage import local_client
 
 import app as event_api
 
@@ -105,7 +106,7 @@ def test_authorizer_and_handler_together_respond_in_time(
     `hangs` of the authorizer's calls get no response, then one is answered, then nothing is.
     """
     del faulty  # it connects the app to the store
-    text, _ = TokenTable(local_client(aws, "local"), "tokens").create("acme", "test", frozenset(SCOPES), None)
+    text, _ = TokenAdmin(local_client(aws, "local"), "tokens").create("acme", "test", frozenset(SCOPES), None)
     store.faults, store.afterwards = [*["hangs"] * hangs, "none"], "hangs"
     api = InProcessApi(event_api.app, text)
     with Stopwatch() as stopwatch:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import tokens
+import token_cli
 from processes import ROOT, LocalProcess
 
 from chalicelib.problem import Problem
@@ -45,7 +45,8 @@ def test_token_lines_are_understood() -> None:
     for line in lines:
         if "..." not in line:
             known = line.replace("KEY_ID", "4fJq0ZpXn2RkYw8T").replace("$stage", "prod")
-            tokens.parser().parse_args(shlex.split(known))
+            command, *options = shlex.split(known)
+            token_cli.commands.commands[command].make_context(command, options)
 
 
 def test_pattern_for_secret_scanners_is_the_tokens() -> None:

@@ -26,6 +26,7 @@ FORK: dict[str, dict[str, Any]] = {
         "token_cache_seconds": 60,
         "firewall": {"requests_per_address": 100},
         "customer_key": True,
+        "cors_origins": ["https://app.example.com", "http://localhost:5173"],
     },
     "staging": {  # everything at its least
         "region": "us-east-1",
@@ -39,6 +40,7 @@ FORK: dict[str, dict[str, Any]] = {
         "token_cache_seconds": 0,
         "firewall": {"requests_per_address": 10},
         "customer_key": True,
+        "cors_origins": ["*"],
     },
     "prod": {  # everything off, as a new account may want it
         "region": "sa-east-1",
@@ -52,6 +54,7 @@ FORK: dict[str, dict[str, Any]] = {
         "token_cache_seconds": 3600,
         "firewall": None,
         "customer_key": False,
+        "cors_origins": [],
     },
 }
 
@@ -60,7 +63,6 @@ READERS = [  # the tests that read the settings of the project; all others bring
     "tests/test_terraform.py::test_terraform_is_formatted",
     "tests/test_sources.py",
     "tests/test_workflows.py",
-    "tests/test_tokens.py::test_stage_is_looked_for_in_its_region",
     "tests/test_merge.py::test_each_stage_of_the_config_has_its_tfvars_or_none_has",
 ]
 

@@ -16,7 +16,7 @@ from chalicelib.token import ALPHABET, BEARER, WRITE, TokenAuthenticator, base62
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_process import tables_in_moto
-from tokens import TokenTable
+from token_admin import TokenAdmin
 
 SCANNERS = re.compile(r"\bevt_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}\b")  # what a secret scanner is told to look for
 
@@ -42,9 +42,9 @@ def _calls(client: BaseClient) -> Iterator[list[tuple[str, dict[str, Any]]]]:
 
 
 @pytest.fixture(name="table")
-def _table(client: BaseClient) -> TokenTable:
+def _table(client: BaseClient) -> TokenAdmin:
     """The administration of the token table."""
-    return TokenTable(client, "tokens")
+    return TokenAdmin(client, "tokens")
 
 
 @pytest.fixture(name="authenticator")
@@ -53,12 +53,12 @@ def _authenticator(client: BaseClient) -> TokenAuthenticator:
     return TokenAuthenticator(Table(client, "tokens", AUTHORIZER_SECONDS))
 
 
-def a_token(table: TokenTable, expires_at: int | None = None) -> str:
+def a_token(table: TokenAdmin, expires_at: int | None = None) -> str:
     """Return a new token's text."""
     return table.create("acme", "test", frozenset({WRITE}), expires_at)[0]
 
 
-def test_token_has_the_format_that_scanners_know(table: TokenTable) -> None:
+def test_token_has_the_format_that_scanners_know(table: TokenAdmin) -> None:
     """A fixed prefix, a key id, 43 characters of secret and 6 of checksum, in base 62: scanners find leaked tokens."""
     text = a_token(table)
     assert SCANNERS.fullmatch(text)
@@ -75,7 +75,7 @@ def number_of(text: str) -> int:
     return number
 
 
-def test_tokens_are_random(table: TokenTable) -> None:
+def test_tokens_are_random(table: TokenAdmin) -> None:
     """Each key id and each secret is new. Each of the secret's 256 bits changes."""
     parts = [a_token(table).split("_") for _ in range(60)]
     assert len({key_id for _, key_id, _ in parts}) == len({secret for _, _, secret in parts}) == 60
@@ -94,7 +94,7 @@ def test_secret_has_256_bits(number: int) -> None:
 @settings(max_examples=300)
 @given(place=st.integers(0, 69), character=st.sampled_from(ALPHABET + "_-. "))
 def test_token_with_a_typo_is_refused_without_a_read(
-    table: TokenTable, authenticator: TokenAuthenticator, calls: list[Any], place: int, character: str
+    table: TokenAdmin, authenticator: TokenAuthenticator, calls: list[Any], place: int, character: str
 ) -> None:
     """A token with one changed character is refused, without a call of DynamoDB."""
     text = a_token(table)
@@ -118,20 +118,20 @@ def test_other_headers_are_refused_without_a_read(
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer    "])
-def test_scheme_has_no_case(table: TokenTable, authenticator: TokenAuthenticator, scheme: str) -> None:
+def test_scheme_has_no_case(table: TokenAdmin, authenticator: TokenAuthenticator, scheme: str) -> None:
     """The scheme Bearer is not case-sensitive."""
     assert authenticator.authenticate(scheme + a_token(table)).tenant == "acme"
 
 
 @pytest.mark.parametrize("ending", ["\n", " ", "\r\n", ",", "\u0660"])
-def test_text_after_a_token_is_refused(table: TokenTable, authenticator: TokenAuthenticator, ending: str) -> None:
+def test_text_after_a_token_is_refused(table: TokenAdmin, authenticator: TokenAuthenticator, ending: str) -> None:
     """The header ends after the token."""
     with pytest.raises(Unauthorized):
         authenticator.authenticate(f"Bearer {a_token(table)}{ending}")
 
 
 def test_known_token_costs_one_consistent_read(
-    table: TokenTable, authenticator: TokenAuthenticator, calls: list[Any]
+    table: TokenAdmin, authenticator: TokenAuthenticator, calls: list[Any]
 ) -> None:
     """Authentication costs one consistent read, so it sees a token that was just created or revoked."""
     text = a_token(table)
@@ -141,7 +141,7 @@ def test_known_token_costs_one_consistent_read(
     assert [(name, params["ConsistentRead"]) for name, params in calls] == [("GetItem", True)]
 
 
-def test_table_has_only_the_digest_of_the_secret(table: TokenTable, client: BaseClient) -> None:
+def test_table_has_only_the_digest_of_the_secret(table: TokenAdmin, client: BaseClient) -> None:
     """The table contains no token."""
     before = int(time.time())
     text = a_token(table)
@@ -155,7 +155,7 @@ def test_table_has_only_the_digest_of_the_secret(table: TokenTable, client: Base
 
 
 @pytest.mark.parametrize("reason", ["other secret", "unknown", "expired", "revoked"])
-def test_invalid_tokens_get_the_same_error(table: TokenTable, authenticator: TokenAuthenticator, reason: str) -> None:
+def test_invalid_tokens_get_the_same_error(table: TokenAdmin, authenticator: TokenAuthenticator, reason: str) -> None:
     """A wrong secret, an unknown, an expired and a revoked token get the same error."""
     text = a_token(table, expires_at=int(time.time()) if reason == "expired" else None)
     _, key_id, secret = text.split("_")
@@ -171,6 +171,6 @@ def test_invalid_tokens_get_the_same_error(table: TokenTable, authenticator: Tok
     assert refused.value.body(None) == Unauthorized().body(None)
 
 
-def test_token_is_valid_until_it_expires(table: TokenTable, authenticator: TokenAuthenticator) -> None:
+def test_token_is_valid_until_it_expires(table: TokenAdmin, authenticator: TokenAuthenticator) -> None:
     """A token that expires later is valid now."""
     assert authenticator.authenticate(f"Bearer {a_token(table, expires_at=int(time.time()) + 3600)}").tenant == "acme"

@@ -9,11 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 from callers import bearer
-from emulator.deploy import STAGE, Stack
 from targets import JSON, Answer, UrlApi, an_event, get, post
 
-if shutil.which("terraform") is None:
-    pytest.skip("Terraform is not on PATH: nothing is deployed to the emulated AWS", allow_module_level=True)
+from emulator.stack import STAGE, Stack
 
 POST_COMMAND = (
     "curl -X POST '<base>/events' --header 'Content-Type: application/json' "
@@ -21,19 +19,6 @@ POST_COMMAND = (
 )
 GET_COMMAND = "curl '<base>/events/123'"
 ORIGIN = "https://app.example.com"
-
-
-@pytest.fixture(name="stack", scope="module")
-def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The deployed stage."""
-    stack = Stack(tmp_path_factory.mktemp("aws"))
-    try:
-        stack.aws.start()
-        stack.copy_project()
-        stack.deploy()
-        yield stack
-    finally:
-        stack.aws.stop()
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
@@ -110,12 +95,10 @@ def test_other_origins_are_not_allowed_by_default(bare_api: UrlApi, path: str) -
 @pytest.fixture(name="origins", scope="module")
 def _origins(stack: Stack) -> Iterator[None]:
     """Two allowed origins, until the end of this file."""
-    tfvars = stack.root / "stages" / f"{STAGE}.tfvars"
-    settings = tfvars.read_text()
-    tfvars.write_text(f'{settings}\ncors_origins = ["http://localhost:5173", "{ORIGIN}"]\n')
+    stack.settings["cors_origins"] = json.dumps(["http://localhost:5173", ORIGIN])
     stack.apply()
     yield
-    tfvars.write_text(settings)
+    stack.settings["cors_origins"] = "[]"
     stack.apply()
 
 

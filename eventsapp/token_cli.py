@@ -1,0 +1,246 @@
+"""The command line of `make token`: creates, lists, shows, revokes and rotates callers' tokens. Not shipped."""
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.token import KEY_ID_LENGTH, SCOPES, TENANT, Token
+from token_admin import TokenAdmin, TokenAdminError, state
+from token_stage import emulated_stages, stage_names, token_admin_of
+
+UNITS = {"m": 60, "h": 3600, "d": 86_400}  # seconds
+MAX_NAME_LENGTH = 64
+
+# \b: click keeps the lines of a paragraph that starts with it.
+EXAMPLES = """\b
+Examples:
+  make token ARGS="create --tenant acme --name billing --scope events:write"
+  make token ARGS="create --stage prod --tenant acme --name audit --scope events:read --expires 30d"
+  make token ARGS="list --stage prod"
+  make token ARGS="rotate --stage prod --overlap 7d 4fJq0ZpXn2RkYw8T"
+"""
+
+
+def main(arguments: list[str]) -> None:
+    """Run a command. Only a new token, a list and a help text go to stdout; messages go to stderr."""
+    try:
+        commands.main(arguments or ["--help"], prog_name="make token", standalone_mode=False)
+    except click.ClickException as exc:
+        context = getattr(exc, "ctx", None)  # a usage error has one
+        if context is not None:
+            click.echo(context.get_usage(), err=True)
+        click.echo(f"make token: {without_tokens(exc.format_message())}", err=True)
+        sys.exit(exc.exit_code)
+
+
+def without_tokens(text: str) -> str:
+    """Return an error text with everything masked that may be a token or its secret."""
+    return re.sub(r"evt_\w+|\w{40,}", "evt_...", text)
+
+
+@contextmanager
+def administration(stage: str) -> Iterator[TokenAdmin]:
+    """Give the administration of a stage's tokens; an error ends the command with a sentence."""
+    try:
+        yield token_admin_of(stage)
+    except TokenAdminError as exc:
+        raise click.ClickException(str(exc)) from exc
+    except ClientError as exc:
+        raise click.ClickException(explain(exc, stage)) from exc
+    except BotoCoreError as exc:
+        emulated = emulated_stages().get(stage)
+        remedy = f" Start it with `{emulated.start_command}`." if emulated else ""
+        raise click.ClickException(f"the token table of {stage} cannot be reached: {exc}{remedy}") from exc
+
+
+def explain(error: ClientError, stage: str) -> str:
+    """Return what DynamoDB's error means for a stage, and what to do."""
+    code = error.response["Error"]["Code"]
+    if code == "ResourceNotFoundException":
+        return f"the stage {stage} has no token table in this account and region: deploy it first."
+    if code == "AccessDeniedException":
+        message = error.response["Error"].get("Message", code)
+        return f"{message}: your credentials need this permission on the table event-api-{stage}-tokens."
+    return str(error)
+
+
+# The options.
+
+
+def tenant_name(text: str) -> str:
+    """Return a tenant's name. Raises BadParameter."""
+    if not TENANT.fullmatch(text):
+        raise click.BadParameter(f"{text!r} is not a tenant: use 1 to 63 of a-z, 0-9 and -, and do not start with -.")
+    return text
+
+
+def token_name(text: str) -> str:
+    """Return a token's name. Raises BadParameter."""
+    if not (text.isprintable() and 0 < len(text.strip()) == len(text) <= MAX_NAME_LENGTH):
+        raise click.BadParameter(
+            f"{text!r} is not a name: use 1 to {MAX_NAME_LENGTH} printable characters, without a space at either end."
+        )
+    return text
+
+
+def key_id_of(text: str) -> str:
+    """Return a key id. Raises BadParameter, which does not repeat the text: it may hold a secret."""
+    if not re.fullmatch(rf"[0-9A-Za-z]{{{KEY_ID_LENGTH}}}", text):
+        raise click.BadParameter(
+            f"a key id has {KEY_ID_LENGTH} letters and digits: in a token, they are between the underscores."
+        )
+    return text
+
+
+def seconds(text: str) -> int:
+    """Return the seconds of a text like 12h. Raises BadParameter."""
+    parsed = re.fullmatch(r"([0-9]{1,5})([mhd])", text)
+    if not parsed:
+        raise click.BadParameter(f"{text!r} is not a time: use up to 5 digits and m, h or d, as in 30m, 12h or 90d.")
+    return int(parsed[1]) * UNITS[parsed[2]]
+
+
+def lifetime(text: str) -> int | None:
+    """Return the seconds that a token is valid, or None for no end. Raises BadParameter."""
+    if text == "never":
+        return None
+    if not (length := seconds(text)):
+        raise click.BadParameter("a token must be valid for some time: use 30m, 12h, 90d or never.")
+    return length
+
+
+stage_option = click.option(
+    "--stage",
+    type=click.Choice(stage_names()),
+    default="local",
+    help="local is `make run`, emulated is `make deploy-local`, the others are in your AWS account.",
+)
+
+
+def key_id_argument(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the key id to a command."""
+    return click.argument("key_id", metavar="KEY_ID", type=key_id_of)(command)
+
+
+# The commands.
+
+
+@click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def commands() -> None:
+    """Create, list, show, revoke and rotate the tokens of callers.
+
+    A command needs four permissions on the stage's token table: GetItem, PutItem, UpdateItem, Scan.
+    """
+
+
+@commands.command()
+@stage_option
+@click.option("--tenant", required=True, type=tenant_name, metavar="TENANT", help="Whose events the token is for.")
+@click.option("--name", required=True, type=token_name, metavar="NAME", help="Who will use it, for the list.")
+@click.option(
+    "--scope", required=True, multiple=True, type=click.Choice(SCOPES), help="What it permits; may be given twice."
+)
+@click.option(
+    "--expires", type=lifetime, default="90d", metavar="TIME", help="Valid for 30m, 12h, 90d (default) or never ends."
+)
+def create(**options: Any) -> None:
+    """Create a token and print it, once."""
+    expires_at = None if options["expires"] is None else int(time.time()) + options["expires"]
+    with administration(options["stage"]) as admin:
+        text, token = admin.create(options["tenant"], options["name"], frozenset(options["scope"]), expires_at)
+    report("Created. The token is shown only now, and its secret is stored nowhere:", token)
+    click.echo(text)
+
+
+@commands.command("list")
+@stage_option
+@click.option("--tenant", type=tenant_name, metavar="TENANT", help="Only tokens of this tenant.")
+def list_tokens(stage: str, tenant: str | None) -> None:
+    """List all tokens, without their secrets."""
+    now = time.time()
+    rows = [("KEY ID", "TENANT", "NAME", "SCOPES", "CREATED", "EXPIRES", "STATE")]
+    with administration(stage) as admin:
+        for token in admin.all():
+            if tenant in (None, token.tenant):
+                scopes = ",".join(sorted(token.scopes))
+                times = timestamp(token.created_at), timestamp(token.expires_at)
+                rows.append((token.key_id, token.tenant, token.name, scopes, *times, state(token, now)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+@commands.command()
+@stage_option
+@key_id_argument
+def show(stage: str, key_id: str) -> None:
+    """Show one token, without its secret."""
+    with administration(stage) as admin:
+        click.echo(description(admin.get(key_id)))
+
+
+@commands.command()
+@stage_option
+@key_id_argument
+def revoke(stage: str, key_id: str) -> None:
+    """Revoke a token."""
+    with administration(stage) as admin:
+        token = admin.revoke(key_id)
+    report("Revoked. A deployed stage may accept it until its gateway's cache expires (token_cache_seconds):", token)
+
+
+@commands.command()
+@stage_option
+@click.option("--expires", type=seconds, metavar="TIME", help="The new one is valid for 90d; default: as the old one.")
+@click.option(
+    "--overlap", type=seconds, default="1d", metavar="TIME", help="The old one is valid for 0m, 12h, 1d (default)."
+)
+@key_id_argument
+def rotate(stage: str, expires: int | None, overlap: int, key_id: str) -> None:
+    """Create a token like an old one, which expires after the overlap."""
+    with administration(stage) as admin:
+        text, new, old = admin.rotate(key_id, overlap, expires)
+    report("The old token now expires at this time:", old)
+    report("Created the new token. It is shown only now, and its secret is stored nowhere:", new)
+    click.echo(text)
+
+
+# What a person reads.
+
+
+def report(sentence: str, token: Token) -> None:
+    """Print to stderr what a command did with a token."""
+    click.echo(f"{sentence}\n{description(token)}\n", err=True)
+
+
+def description(token: Token) -> str:
+    """Return a token's record without the digest of its secret."""
+    rows = {
+        "key id": token.key_id,
+        "tenant": token.tenant,
+        "name": token.name,
+        "scopes": " ".join(sorted(token.scopes)),
+        "created": timestamp(token.created_at),
+        "expires": timestamp(token.expires_at),
+        "revoked": timestamp(token.revoked_at),
+        "state": state(token, time.time()),
+    }
+    return "\n".join(f"  {name:8} {text}" for name, text in rows.items())
+
+
+def timestamp(epoch_seconds: int | None) -> str:
+    """Return a time as RFC 3339 in UTC."""
+    if epoch_seconds is None:
+        return "never"
+    return datetime.fromtimestamp(epoch_seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""The deployment of the API to an emulated AWS on this machine."""

@@ -1,0 +1,163 @@
+"""The emulated AWS: ministack with IAM enforced, and corrected where a deployment of the API would notice it.
+
+`python -m emulator.aws FOLDER` serves it on a free port of 127.0.0.1. It writes its address to FOLDER/aws.json and
+keeps all its files in FOLDER. It ends on SIGTERM. If its standard input is a pipe, it also ends when the pipe closes.
+"""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from hypercorn.asyncio import serve as serve_asgi
+from hypercorn.config import Config
+
+from .api_gateway import add_missing_operations
+from .iam import correct_policy_evaluation
+from .lambda_functions import CheckedFunctions
+from .logs import accept_new_keys
+from .sts import require_oidc_provider
+from .waf import store_bodies_and_log_settings
+
+HOST = "127.0.0.1"
+ACCOUNT = "123456789012"
+INHERITED = ("PATH", "LANG", "LC_ALL")  # variables of the environment that the functions may see
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+_calls_api: ContextVar[bool] = ContextVar("calls_api", default=False)
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    asyncio.run(serve(Path(sys.argv[1]).resolve()))
+
+
+async def serve(folder: Path) -> None:
+    """Serve the emulated AWS, and write its address to the folder's aws.json once it accepts connections."""
+    listener = socket.create_server((HOST, 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    port = listener.getsockname()[1]
+    prepare_environment(folder, port)
+    aws = CorrectedAws()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop.set)
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        threading.Thread(target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(stop.set)), daemon=True).start()
+    address = folder / "aws.json"
+    address.with_suffix(".new").write_text(json.dumps({"endpoint": f"http://{HOST}:{port}", "pid": os.getpid()}))
+    address.with_suffix(".new").rename(address)
+    await serve_asgi(aws, server_config(listener), shutdown_trigger=stop.wait)
+    import_module("ministack.core.lambda_runtime").reset()  # ends the functions' processes, and waits for their end
+
+
+def server_config(listener: socket.socket) -> Config:
+    """Return the HTTP server's settings: only the client closes a connection.
+
+    hypercorn can still execute a request that arrives while it closes an idle connection. The response is lost, the
+    AWS SDK sends the request again, and a create fails with EntityAlreadyExists. The AWS provider's client closes
+    idle connections after 90 seconds, botocore never does.
+    """
+    config = Config()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.loglevel = "WARNING"
+    config.keep_alive_timeout = 7 * 24 * 3600  # seconds
+    config.keep_alive_max_requests = sys.maxsize
+    return config
+
+
+def prepare_environment(folder: Path, port: int) -> None:
+    """Set the variables that ministack reads at its import and that the functions inherit; remove all others."""
+    scratch = folder / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True)
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    os.environ.clear()
+    os.environ.update(inherited)
+    os.environ.update({
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "S3_DATA_DIR": str(scratch / "s3"),
+        "STATE_DIR": str(scratch / "state"),
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_HOST": "localhost",
+        "MINISTACK_ACCOUNT_ID": ACCOUNT,
+        "AUTH": "true",
+        "LOG_LEVEL": "WARNING",
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+        "LAMBDA_EXECUTOR": "local",
+        "DOCKER_HOST": "unix:///nonexistent",  # ministack would remove containers that it takes for its own
+        "NO_PROXY": HOST,
+        "no_proxy": HOST,
+    })  # fmt: skip
+
+
+class CorrectedAws:
+    """The ASGI app: ministack's, corrected. The environment must be prepared before."""
+
+    def __init__(self) -> None:
+        self._ministack = import_module("ministack.app")
+        self._pass_compressed_bodies_to_apis()
+        add_missing_operations()
+        CheckedFunctions()
+        require_oidc_provider()
+        accept_new_keys()
+        store_bodies_and_log_settings()
+        correct_policy_evaluation()
+
+    def _pass_compressed_bodies_to_apis(self) -> None:
+        """AWS's own services decompress a request's body; a deployed API receives it as it was sent."""
+        # pylint: disable=protected-access  # ministack's own function is corrected
+        decompress = self._ministack._decompress_request_body
+
+        def decompress_for_services(body: bytes, headers: dict[str, str]) -> bytes:
+            return body if _calls_api.get() else decompress(body, headers)
+
+        self._ministack._decompress_request_body = decompress_for_services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an ASGI request."""
+        if scope["type"] != "lifespan":  # policies may require TLS, which callers of the real AWS have
+            scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
+        api_prefix = re.match(r"/_aws/execute-api/[^/]+(?=/)", scope.get("path", ""))
+        if api_prefix is None:
+            await self._ministack.app(scope, receive, send)
+            return
+
+        async def send_with_prefix(message: dict[str, Any]) -> None:
+            """Put the prefix before a Location: an API has its own host at AWS, and a path of this host here."""
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    (name, api_prefix[0].encode() + value if is_local_path(name, value) else value)
+                    for name, value in message["headers"]
+                ]
+            await send(message)
+
+        _calls_api.set(True)
+        # ministack splits a path after it has decoded it, API Gateway before: an encoded slash stays encoded.
+        path = unquote(re.sub(b"%2[Ff]", b"%252F", scope["raw_path"]).decode("ascii"))
+        await self._ministack.app({**scope, "path": path}, receive, send_with_prefix)
+
+
+def is_local_path(name: bytes, value: bytes) -> bool:
+    """Tell whether a response's header is a Location on this host."""
+    return name.lower() == b"location" and value.startswith(b"/")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Corrects the emulated IAM: policies are evaluated with the action, resource and context that AWS uses."""
+
+import json
+import re
+from importlib import import_module
+from typing import Any
+
+from . import kms, waf
+from .lambda_functions import FUNCTIONS_PATH
+from .responses import operation_of, service
+
+ALIAS_ACTIONS = {"GET": "GetAlias", "PUT": "UpdateAlias", "DELETE": "DeleteAlias"}
+
+
+def correct_policy_evaluation() -> None:
+    """Give the evaluation what ministack leaves out: aliases, resources, boundaries and tags of a call."""
+    actions, tagging = import_module("ministack.core.iam_actions"), service("tagging")
+    other_action, other_resource = actions.extract_iam_action, actions.extract_resource_arn
+    other_context, other_tags = actions.request_tag_context, tagging.resource_tags
+
+    def extract_iam_action(name: str, method: str, path: str, *request: Any) -> str | None:
+        if name == "lambda" and re.search("/functions/[^/]+/aliases/[^/]+$", path):
+            return f"lambda:{ALIAS_ACTIONS[method]}"
+        return other_action(name, method, path, *request)
+
+    def extract_resource_arn(name: str, method: str, path: str, *request: Any) -> str:
+        headers, body, _, region, account = request
+        if name == "lambda" and method == "POST" and FUNCTIONS_PATH.fullmatch(path):
+            return f"arn:aws:lambda:{region}:{account}:function:{json.loads(body)['FunctionName']}"
+        resource = call_resource(name, operation_of(headers), body, f"{region}:{account}")
+        return resource or other_resource(name, method, path, *request)
+
+    def request_tag_context(name: str, action: str, body: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
+        return {**other_context(name, action, body, parameters), **call_context(name, action, body, parameters)}
+
+    def resource_tags(arn: str) -> dict[str, str] | None:
+        api = re.match(r"arn:aws:apigateway:[^:]*::/restapis/[^/]+", arn)
+        if api is None:
+            return other_tags(arn)
+        return service("apigateway_v1")._v1_tags.get(api[0])  # pylint: disable=protected-access  # ministack's state
+
+    actions.extract_iam_action, actions.extract_resource_arn = extract_iam_action, extract_resource_arn
+    actions.request_tag_context, tagging.resource_tags = request_tag_context, resource_tags
+
+
+def call_resource(name: str, operation: str, body: bytes, region_and_account: str) -> str | None:
+    """Return the ARN that a call of a JSON service needs a permission on, where ministack does not find it."""
+    if name == "kms":
+        return kms.alias_call_resource(operation, json.loads(body), region_and_account)
+    if name == "wafv2":
+        return waf.call_resource(json.loads(body))
+    if name == "dynamodb" and operation in ("TagResource", "UntagResource", "ListTagsOfResource"):
+        return str(json.loads(body)["ResourceArn"])
+    if name == "logs" and operation == "DescribeLogGroups":
+        return f"arn:aws:logs:{region_and_account}:log-group::log-stream:"
+    return None
+
+
+def call_context(name: str, action: str, body: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the condition keys of a call that ministack leaves out."""
+    if name == "apigateway" and action in ("apigateway:POST", "apigateway:PUT"):
+        tags = (json.loads(body or b"{}") or {}).get("tags") or {}
+        return {f"aws:RequestTag/{key}": value for key, value in tags.items()}
+    if action == "lambda:AddPermission":
+        return {"lambda:Principal": json.loads(body)["Principal"]}
+    if name == "iam" and "RoleName" in parameters:
+        roles = service("iam")._roles  # pylint: disable=protected-access  # ministack's own state is read
+        role = roles.get(parameters["RoleName"][0], {})
+        (boundary,) = parameters.get("PermissionsBoundary") or [role.get("PermissionsBoundary")]
+        return {"iam:PermissionsBoundary": boundary} if boundary else {}
+    return {}

@@ -1,0 +1,114 @@
+"""Deploys the stage once, for all tests of this folder. They run in one worker, in the order of their files."""
+
+import io
+import json
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from deployed.functions import AUTHORIZER, FUNCTION, role_of
+from targets import UrlApi
+from token_admin import TokenAdmin
+
+from emulator.emulated_aws import CannotDeploy
+from emulator.stack import Stack
+
+# The tests bring their own values, so that a fork may change its stages.
+SETTINGS = {
+    "token_cache_seconds": "300",
+    "retention_days": "7",
+    "deletion_protection": "false",
+    "customer_key": "false",
+    "firewall": "null",
+    "concurrency": "{api_handler=-1,authorizer=-1}",
+    "cors_origins": "[]",
+}
+NOT_DEPLOYED = pytest.StashKey[bool]()
+
+PROBE = """
+import os
+import boto3
+from botocore.exceptions import ClientError
+
+def call(event, context):
+    client = boto3.client(event["service"])
+    try:
+        getattr(client, event["operation"])(**event["parameters"])
+    except ClientError as exc:
+        return exc.response["Error"]["Code"]
+    return "done"
+"""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test without Terraform, or after a failed deployment: the first test that needed it has the reason."""
+    if shutil.which("terraform") is None:
+        pytest.skip("Terraform is not on the PATH: nothing is deployed to the emulated AWS")
+    if item.session.stash.get(NOT_DEPLOYED, False):
+        pytest.skip("the stage was not deployed; the first error of this folder has the reason")
+
+
+@pytest.fixture(name="stack", scope="session")
+def _stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The deployed stage."""
+    stack = Stack(tmp_path_factory.mktemp("aws"))
+    try:
+        stack.copy_project()
+        stack.settings.update(SETTINGS)
+        stack.package()
+        stack.aws.start()
+        stack.deploy()
+    except CannotDeploy as exc:
+        request.session.stash[NOT_DEPLOYED] = True
+        stack.aws.stop()
+        pytest.fail(f"The stage was not deployed: {exc}", pytrace=False)
+    yield stack
+    stack.aws.stop()
+
+
+@pytest.fixture(name="url_api", scope="session")
+def _url_api(stack: Stack) -> UrlApi:
+    """The deployed API, called with a token that has both scopes."""
+    return UrlApi(stack.api_url(), stack.token())
+
+
+@pytest.fixture(name="bare_api", scope="session")
+def _bare_api(stack: Stack) -> UrlApi:
+    """The deployed API, called without a token unless a test gives one."""
+    return UrlApi(stack.api_url())
+
+
+@pytest.fixture(name="admin", scope="session")
+def _admin(stack: Stack) -> TokenAdmin:
+    """The administration of the stage's tokens."""
+    return stack.token_admin()
+
+
+@pytest.fixture(name="probe", scope="session")
+def _probe(stack: Stack) -> Callable[..., str]:
+    """Makes a call of AWS from a function that has the role of the API's function or authorizer.
+
+    It returns "done" or the code of AWS's error.
+    """
+    functions = stack.aws.client("lambda")
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("probe.py", PROBE)
+    for function in (FUNCTION, AUTHORIZER):
+        functions.create_function(
+            FunctionName=f"probe-{function}", Runtime=f"python3.{sys.version_info[1]}", Role=role_of(stack, function),
+            Handler="probe.call", Timeout=30, Code={"ZipFile": code.getvalue()},
+        )  # fmt: skip
+        functions.get_waiter("function_active_v2").wait(FunctionName=f"probe-{function}", WaiterConfig={"Delay": 1})
+
+    def call(function: str, service: str, operation: str, **parameters: Any) -> str:
+        event = {"service": service, "operation": operation, "parameters": parameters}
+        response = functions.invoke(FunctionName=f"probe-{function}", Payload=json.dumps(event))
+        result = json.loads(response["Payload"].read())
+        assert "FunctionError" not in response, result
+        return result
+
+    return call

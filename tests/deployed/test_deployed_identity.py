@@ -1,0 +1,118 @@
+"""The deploy role: who may take it, and what it cannot do."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from deployed.functions import (
+    AUTHORIZER,
+    EVENT_KEY,
+    EVENTS,
+    FUNCTION,
+    TOKEN_KEY,
+    TOKENS,
+    operations,
+    role_policy,
+)
+from emulator.stack import STAGE, Stack
+
+DEPLOY_ROLE = f"event-api-deploy-{STAGE}"
+ANY_ACTION = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"sub": f"repo:example/other:environment:{STAGE}"},
+        {"sub": f"repo:other/event-api:environment:{STAGE}"},
+        {"sub": "repo:example/event-api:environment:prod"},
+        {"sub": "repo:example/event-api:ref:refs/heads/main"},
+        {"sub": f"repo:example/event-api:environment:{STAGE}:x"},
+        {"aud": "https://github.com/example"},
+        {"iss": "https://tokens.example.com"},
+    ],
+    ids=lambda claims: "".join(claims.values()),
+)
+def test_other_identity_cannot_take_the_role(stack: Stack, claims: dict[str, str]) -> None:
+    """Only a job of this repository in this stage's environment can take the deploy role."""
+    with pytest.raises(ClientError) as refused:
+        stack.deploy_role(**claims)
+    assert refused.value.response["Error"]["Code"] in ("AccessDenied", "InvalidIdentityToken")
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters"),
+    [
+        ("attach_role_policy", {"RoleName": DEPLOY_ROLE, "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}),
+        ("put_role_policy", {"RoleName": DEPLOY_ROLE, "PolicyName": "more", "PolicyDocument": ANY_ACTION}),
+        ("delete_role_permissions_boundary", {"RoleName": DEPLOY_ROLE}),
+        ("update_assume_role_policy", {"RoleName": DEPLOY_ROLE, "PolicyDocument": ANY_ACTION}),
+        ("create_policy_version", {"PolicyArn": DEPLOY_ROLE, "PolicyDocument": ANY_ACTION, "SetAsDefault": True}),
+        ("create_policy_version", {"PolicyArn": f"event-api-function-boundary-{STAGE}", "PolicyDocument": ANY_ACTION}),
+        ("create_policy_version", {"PolicyArn": f"event-api-deploy-boundary-{STAGE}", "PolicyDocument": ANY_ACTION}),
+        ("delete_role_permissions_boundary", {"RoleName": f"{FUNCTION}-authorizer"}),
+        ("delete_role_permissions_boundary", {"RoleName": f"{FUNCTION}-api_handler"}),
+        ("attach_role_policy", {
+            "RoleName": f"{FUNCTION}-api_handler", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess",
+        }),
+        ("create_role", {"RoleName": "event-api-own", "AssumeRolePolicyDocument": ANY_ACTION}),
+        ("create_user", {"UserName": "own"}),
+        ("create_access_key", {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_deploy_role_cannot_widen_itself(stack: Stack, operation: str, parameters: dict[str, Any]) -> None:
+    """The deploy role cannot change its policies or any boundary, and creates no identity without a boundary."""
+    account = stack.oidc_outputs["plan_role_arn"].split(":")[4]
+    if "PolicyArn" in parameters and not parameters["PolicyArn"].startswith("arn:"):
+        parameters = {**parameters, "PolicyArn": f"arn:aws:iam::{account}:policy/{parameters['PolicyArn']}"}
+    with pytest.raises(ClientError) as refused:
+        getattr(stack.aws.client("iam", stack.deploy_role()), operation)(**parameters)
+    assert refused.value.response["Error"]["Code"] == "AccessDenied", refused.value
+
+
+@pytest.mark.parametrize("function", [FUNCTION, AUTHORIZER])
+def test_function_role_stays_within_its_boundary(stack: Stack, probe: Callable[..., str], function: str) -> None:
+    """Whatever policy the deploy role writes for a function, the function's boundary still limits it."""
+    policy = role_policy(stack, function)
+    iam = stack.aws.client("iam", stack.deploy_role())
+    try:
+        iam.put_role_policy(**{**policy, "PolicyDocument": ANY_ACTION})
+        for operation in ("scan", "delete_table"):
+            for table_name in (EVENTS, TOKENS):
+                assert probe(function, "dynamodb", operation, TableName=table_name) == "AccessDeniedException"
+        other = {"TableName": EVENTS if function == AUTHORIZER else TOKENS}
+        other["Key"] = EVENT_KEY if function == AUTHORIZER else TOKEN_KEY
+        assert probe(function, "dynamodb", "get_item", **other) == "AccessDeniedException"
+        assert probe(function, "iam", "list_roles") == "AccessDenied"
+    finally:
+        iam.put_role_policy(**{**policy, "PolicyDocument": json.dumps(policy["PolicyDocument"])})
+
+
+@pytest.mark.parametrize("operation", ["scan", "query", "get_item", "put_item", "delete_item", "update_item"])
+@pytest.mark.parametrize(("table_name", "key"), [(EVENTS, EVENT_KEY), (TOKENS, TOKEN_KEY)])
+def test_deploy_role_can_neither_read_nor_write_items(
+    stack: Stack, table_name: str, key: dict[str, Any], operation: str
+) -> None:
+    """A deployment can neither read events nor create a token."""
+    parameters = dict(operations(key))[operation]
+    with pytest.raises(ClientError) as refused:
+        getattr(stack.aws.client("dynamodb", stack.deploy_role()), operation)(TableName=table_name, **parameters)
+    assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+
+
+def test_deploy_role_cannot_exchange_boundaries(stack: Stack) -> None:
+    """The authorizer's role cannot get the function's boundary, nor the function's role the authorizer's."""
+    iam = stack.aws.client("iam", stack.deploy_role())
+    boundaries = [
+        stack.aws.client("iam").get_role(RoleName=f"{FUNCTION}-{name}")["Role"]["PermissionsBoundary"]
+        for name in ("api_handler", "authorizer")
+    ]
+    for name, boundary in zip(("authorizer", "api_handler"), boundaries, strict=True):
+        with pytest.raises(ClientError) as refused:
+            iam.put_role_permissions_boundary(
+                RoleName=f"{FUNCTION}-{name}", PermissionsBoundary=boundary["PermissionsBoundaryArn"]
+            )
+        assert refused.value.response["Error"]["Code"] == "AccessDenied"

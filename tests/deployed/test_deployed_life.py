@@ -1,0 +1,124 @@
+"""The deployed stage's life after its first deployment, in order: changes, its logs, its end."""
+
+import http.client
+import subprocess
+from pathlib import Path
+
+import pytest
+from callers import CALLERS, check
+from deployed.functions import AUTHORIZER, EVENTS, FUNCTION, TOKENS
+from leaks import CANARY, leaks
+from targets import UrlApi, an_event, get, post
+from token_admin import TokenAdmin
+
+from emulator.stack import Stack
+
+
+def live_version(stack: Stack) -> int:
+    """Return the version that the gateway calls."""
+    return int(stack.aws.client("lambda").get_alias(FunctionName=FUNCTION, Name="live")["FunctionVersion"])
+
+
+NEW_CODE = """
+
+@app.middleware("http")
+def add_header(event, get_response):
+    response = get_response(event)
+    response.headers["X-Code"] = "new"
+    return response
+"""
+
+
+def test_code_change_is_published_as_a_new_version(stack: Stack, url_api: UrlApi) -> None:
+    """A new package becomes a new version, the alias moves to it, and stored events stay."""
+    event, before = an_event(), live_version(stack)
+    assert post(url_api, event).status == 201
+    with open(stack.project / "eventsapp" / "app.py", "a", encoding="utf-8") as source:
+        source.write(NEW_CODE)
+    stack.package()
+    stack.apply()
+    assert live_version(stack) == before + 1
+    response = get(url_api, event["id"])
+    assert (response.status, response.headers["x-code"]) == (200, "new")
+    assert stack.plan() == ""
+
+
+def assert_encrypted_and_limited(stack: Stack) -> None:
+    """Assert that tables, functions and logs have the stage's own key, and functions their reserved concurrency."""
+    aliases = stack.aws.client("kms").list_aliases()["Aliases"]
+    (key,) = [alias["TargetKeyId"] for alias in aliases if alias["AliasName"] == f"alias/{FUNCTION}"]
+    dynamodb, functions = stack.aws.client("dynamodb"), stack.aws.client("lambda")
+    for name in (EVENTS, TOKENS):
+        assert dynamodb.describe_table(TableName=name)["Table"]["SSEDescription"]["KMSMasterKeyArn"].endswith(key)
+    for function in (FUNCTION, AUTHORIZER):
+        configuration = functions.get_function(FunctionName=function)
+        assert configuration["Configuration"]["KMSKeyArn"].endswith(key)
+        assert configuration["Concurrency"]["ReservedConcurrentExecutions"] == 5
+    groups = stack.aws.client("logs").describe_log_groups()["logGroups"]
+    assert [group["logGroupName"] for group in groups if not group.get("kmsKeyId", "").endswith(key)] == []
+
+
+def test_running_stage_can_get_a_key_a_firewall_and_limits(stack: Stack, bare_api: UrlApi, admin: TokenAdmin) -> None:
+    """The deploy role can add to a running stage what prod has; callers notice no difference."""
+    stack.settings.update(
+        customer_key="true",
+        firewall="{requests_per_address=15000}",
+        concurrency="{api_handler=5,authorizer=5}",
+    )
+    stack.apply()
+    assert stack.plan() == ""
+    assert_encrypted_and_limited(stack)
+    *_, api_id, stage = bare_api.path.split("/")
+    stage_arn = f"arn:aws:apigateway:{stack.region}::/restapis/{api_id}/stages/{stage}"
+    assert stack.aws.client("wafv2").get_web_acl_for_resource(ResourceArn=stage_arn)["WebACL"]["Name"] == FUNCTION
+    for caller in CALLERS[-4:]:
+        check(bare_api, admin, caller, "GET")
+
+
+def test_no_log_has_a_token_a_secret_or_a_payload(
+    stack: Stack, url_api: UrlApi, bare_api: UrlApi, admin: TokenAdmin
+) -> None:
+    """The functions log requests of every kind of caller, and none of the three.
+
+    The emulated gateway writes no access log; terraform/tests check its format.
+    """
+    for caller in CALLERS:
+        for method in ("POST", "GET"):
+            check(bare_api, admin, caller, method)
+    assert CANARY in post(url_api, an_event()).body.decode()
+    client = stack.aws.client("logs")
+    texts = []
+    for group in client.describe_log_groups()["logGroups"]:
+        pages = client.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
+        texts += [event["message"] for page in pages for event in page["events"]]
+    assert len(texts) > 100
+    assert leaks("\n".join(texts)) == []
+
+
+def test_destroy_leaves_nothing(stack: Stack) -> None:
+    """The deploy role destroys the stage, the administrator the rest; no process of the emulated AWS is left."""
+    stack.destroy()
+    iam = stack.aws.client("iam")
+    functions = [function["FunctionName"] for function in stack.aws.client("lambda").list_functions()["Functions"]]
+    assert [name for name in functions if not name.startswith("probe-")] == []
+    assert stack.aws.client("apigateway").get_rest_apis()["items"] == []
+    assert stack.aws.client("dynamodb").list_tables()["TableNames"] == []
+    assert stack.aws.client("logs").describe_log_groups()["logGroups"] == []
+    assert not [role["RoleName"] for role in iam.list_roles()["Roles"] if role["RoleName"].startswith(FUNCTION)]
+    stack.destroy_oidc()
+    assert stack.aws.client("s3").list_buckets()["Buckets"] == []
+    assert iam.list_roles()["Roles"] == []
+    assert iam.list_policies(Scope="Local")["Policies"] == []
+    assert iam.list_open_id_connect_providers()["OpenIDConnectProviderList"] == []
+    host = stack.aws.endpoint.removeprefix("http://")
+    assert processes_in(stack.folder)
+    stack.remove()
+    assert not processes_in(stack.folder) and not stack.folder.exists()
+    with pytest.raises(OSError):
+        http.client.HTTPConnection(host, timeout=5).connect()
+
+
+def processes_in(folder: Path) -> list[str]:
+    """Return the command lines that name a folder: the emulated AWS and its functions."""
+    processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in processes.splitlines() if str(folder) in line]

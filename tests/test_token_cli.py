@@ -1,0 +1,239 @@
+"""`make token`: created tokens are accepted, revoked ones are refused, and each error is a clear sentence."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import token_cli
+from chalicelib.token import READ, WRITE
+from faulty_store import FaultyStore
+from processes import ROOT, LocalProcess
+from targets import UrlApi, an_event, get, post
+
+
+class Result(NamedTuple):
+    """The exit code of a command, and what it printed."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run(arguments: str, data_dir: Path, **environment: str) -> Result:
+    """Run the command line in its own process."""
+    process = subprocess.run(
+        [sys.executable, str(ROOT / "eventsapp" / "token_cli.py"), *shlex.split(arguments)],
+        env={**os.environ, "DATA_DIR": str(data_dir), "LOCAL_AWS_DIR": str(data_dir), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in process.stderr, process.stderr
+    return Result(process.returncode, process.stdout, process.stderr)
+
+
+def create(data_dir: Path, tenant: str = "acme", **options: str) -> str:
+    """Return a token that the command line created for the local server."""
+    options = {"scope": f"{WRITE} --scope {READ}", "name": "test", **options}
+    words = " ".join(f"--{name} {value}" for name, value in options.items())
+    result = run(f"create --tenant {tenant} {words}", data_dir)
+    assert result.code == 0, result.stderr
+    return result.stdout.strip()
+
+
+def statuses(server: LocalProcess, token: str) -> tuple[int, int]:
+    """Return the statuses of a POST, and of a GET of an unknown event, with a token."""
+    api = UrlApi(server.url, token)
+    return post(api, an_event()).status, get(api, "unknown").status
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"), [(WRITE, (201, 403)), (READ, (403, 404)), (f"{WRITE} --scope {READ}", (201, 404))]
+)
+def test_created_token_has_its_scopes(local_process: LocalProcess, scope: str, expected: tuple[int, int]) -> None:
+    """The token is all that create prints on stdout; it permits what its scopes say."""
+    token = create(local_process.data_dir, scope=scope)
+    assert re.fullmatch(r"evt_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}", token)
+    assert statuses(local_process, token) == expected
+
+
+def test_secret_is_shown_once(local_process: LocalProcess) -> None:
+    """Neither list nor show has a secret or its digest; create prints the secret only in the token."""
+    created = run(f"create --tenant shown --name once --scope {READ}", local_process.data_dir)
+    _, key_id, secret = created.stdout.strip().split("_")
+    listed = run("list", local_process.data_dir).stdout
+    texts = created.stderr + listed + run(f"show {key_id}", local_process.data_dir).stdout
+    assert key_id in texts and secret not in texts and not re.search("[0-9a-f]{64}", texts)
+
+
+def test_list_has_a_line_for_each_token(local_process: LocalProcess) -> None:
+    """A token's line has everything but its secret; --tenant lists one tenant's tokens."""
+    token = create(local_process.data_dir, tenant="listed", scope=READ, name="'night job'", expires="never")
+    key_id = token.split("_")[1]
+    head, *lines = run("list --tenant listed", local_process.data_dir).stdout.splitlines()
+    assert head.split() == ["KEY", "ID", "TENANT", "NAME", "SCOPES", "CREATED", "EXPIRES", "STATE"]
+    (line,) = lines
+    assert re.fullmatch(rf"{key_id}  listed  night job  events:read  \S+Z  never    valid", line)
+    assert key_id in run("list", local_process.data_dir).stdout
+
+
+def test_revoked_token_is_refused(local_process: LocalProcess) -> None:
+    """The local server has no cache and refuses it at once; a second revocation does not change the time."""
+    token = create(local_process.data_dir)
+    assert statuses(local_process, token) == (201, 404)
+    key_id = token.split("_")[1]
+    first = run(f"revoke {key_id}", local_process.data_dir)
+    assert first.code == 0 and "state    revoked" in first.stderr
+    assert statuses(local_process, token) == (401, 401)
+    time.sleep(1)
+    times = [re.findall(r"revoked +(\S+Z)", run(f"revoke {key_id}", local_process.data_dir).stderr) for _ in range(2)]
+    assert times == [re.findall(r"revoked +(\S+Z)", first.stderr)] * 2
+
+
+def test_rotated_token_overlaps_with_the_new_one(local_process: LocalProcess) -> None:
+    """Both are valid during the overlap, with the same tenant and scopes."""
+    old = create(local_process.data_dir, tenant="rotated", scope=WRITE)
+    new = run(f"rotate --overlap 1h {old.split('_')[1]}", local_process.data_dir).stdout.strip()
+    assert statuses(local_process, old) == statuses(local_process, new) == (201, 403)
+    event = an_event()
+    assert post(UrlApi(local_process.url, old), event).status == 201
+    assert post(UrlApi(local_process.url, new), event).headers["idempotent-replayed"] == "true"
+
+
+def test_rotation_without_an_overlap_ends_the_old_token_at_once(local_process: LocalProcess) -> None:
+    """After --overlap 0m only the new token is valid."""
+    old = create(local_process.data_dir)
+    new = run(f"rotate --overlap 0m {old.split('_')[1]}", local_process.data_dir).stdout.strip()
+    assert statuses(local_process, old) == (401, 401)
+    assert statuses(local_process, new) == (201, 404)
+
+
+TOKEN = "evt_4fJq0ZpXn2RkYw8T_" + "s" * 49
+
+
+@pytest.mark.parametrize("text", [TOKEN, "s" * 49, f"_{'s' * 49}"])
+@pytest.mark.parametrize(
+    "where", ["{}", "--{}", "show {}", "list --stage {}", "list --tenant {}", "list --{}", "list {}", "revoke abc {}"]
+)
+def test_token_in_the_wrong_place_is_not_repeated(tmp_path: Path, where: str, text: str) -> None:
+    """No error text repeats what may be a token or a secret."""
+    result = run(where.format(text), tmp_path)
+    assert result.code != 0 and "s" * 20 not in result.stdout + result.stderr
+
+
+def test_local_tokens_need_no_profile(local_process: LocalProcess) -> None:
+    """An AWS profile, known or unknown, has no effect on them."""
+    assert run("list", local_process.data_dir, AWS_PROFILE="unknown").code == 0
+
+
+GOOD = f"create --tenant acme --name a --scope {READ}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("creat", "No such command 'creat'. Did you mean 'create'?"),
+        ("create", "Missing option '--tenant'"),
+        (f"create --tenant Acme --name a --scope {READ}", "'Acme' is not a tenant: use 1 to 63 of a-z, 0-9 and -"),
+        (f"create --tenant a/b --name a --scope {READ}", "'a/b' is not a tenant"),
+        (f"create --tenant acme --name '' --scope {READ}", "'' is not a name"),
+        ("create --tenant acme --name a --scope events:admin", "'events:admin' is not one of"),
+        (f"{GOOD} --expires soon", "'soon' is not a time: use up to 5 digits and m, h or d"),
+        (f"{GOOD} --expires 0d", "a token must be valid for some time"),
+        (f"{GOOD} --stage live", "'live' is not one of"),
+        ("rotate --overlap 1w 4fJq0ZpXn2RkYw8T", "'1w' is not a time"),
+        (f"revoke {TOKEN}", "a key id has 16 letters and digits: in a token, they are between the underscores"),
+    ],
+)
+def test_wrong_command_is_explained(tmp_path: Path, arguments: str, expected: str) -> None:
+    """The error text says what is wrong and what to use instead."""
+    result = run(arguments, tmp_path)
+    assert (result.code, result.stdout) == (2, "")
+    assert expected in result.stderr
+
+
+@pytest.mark.parametrize("command", ["show", "revoke", "rotate"])
+def test_unknown_key_id_is_one_sentence(local_process: LocalProcess, command: str) -> None:
+    """A key id without a token ends with one sentence."""
+    result = run(f"{command} {'0' * 16}", local_process.data_dir)
+    assert (result.code, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"make token: no token has the key id {'0' * 16}: `list` shows the key ids of all tokens.\n"
+    )
+
+
+@pytest.mark.parametrize(("stage", "start"), [("local", "make run"), ("emulated", "make deploy-local")])
+def test_stopped_stage_is_named_with_the_command_that_starts_it(tmp_path: Path, stage: str, start: str) -> None:
+    """This holds where nothing ever ran, and where a killed process left its address."""
+    result = run(f"list --stage {stage}", tmp_path)
+    assert (result.code, result.stderr) == (
+        1, f"make token: the stage {stage} does not run: start it with `{start}`.\n",
+    )  # fmt: skip
+    (tmp_path / "aws.json").write_text(json.dumps({"endpoint": "http://127.0.0.1:9"}))
+    result = run(f"list --stage {stage}", tmp_path)
+    assert result.code == 1 and result.stderr.endswith(f" Start it with `{start}`.\n")
+
+
+def test_missing_credentials_are_one_sentence(tmp_path: Path) -> None:
+    """Without credentials of the account, the command ends with a sentence."""
+    nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}
+    result = run("list --stage dev", tmp_path, **nothing)
+    assert (result.code, result.stdout) == (1, "")
+    assert result.stderr.startswith("make token: the token table of dev cannot be reached: ")
+    assert "Unable to locate credentials" in result.stderr
+
+
+def test_missing_permission_is_named(tmp_path: Path) -> None:
+    """When IAM refuses a call, the error text names the table that needs the permission."""
+    store = FaultyStore("http://127.0.0.1:1")
+    store.afterwards = "denied"
+    result = run("list --stage dev", tmp_path, AWS_ENDPOINT_URL=store.url)
+    store.close()
+    assert result.code == 1
+    assert result.stderr.endswith(": your credentials need this permission on the table event-api-dev-tokens.\n")
+
+
+def test_stage_without_a_table_must_be_deployed_first(local_process: LocalProcess) -> None:
+    """When the account has no such table, the error text says so."""
+    endpoint = json.loads((local_process.data_dir / "aws.json").read_text())["endpoint"]
+    result = run("list --stage prod", local_process.data_dir, AWS_ENDPOINT_URL=endpoint)
+    assert result.code == 1
+    assert result.stderr == (
+        "make token: the stage prod has no token table in this account and region: deploy it first.\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", ["", "--help", "-h"])
+def test_help_names_every_command(tmp_path: Path, arguments: str) -> None:
+    """The help lists the commands, with examples that the program accepts."""
+    result = run(arguments, tmp_path)
+    assert (result.code, result.stderr) == (0, "")
+    assert set(re.findall(r"^  (\w+)  ", result.stdout, re.M)) == {"create", "list", "show", "revoke", "rotate"}
+    examples = re.findall(r'make token ARGS="(.*)"', result.stdout)
+    assert len(examples) == 4
+    for example in examples:
+        command, *options = shlex.split(example)
+        token_cli.commands.commands[command].make_context(command, options)
+
+
+def test_make_passes_its_arguments_to_the_command(local_process: LocalProcess) -> None:
+    """`make -s token ARGS=...` prints the token and nothing else on stdout."""
+    command = ["make", "-s", "-o", f"{sys.prefix}/.installed", "token", f"venv={sys.prefix}"]
+    result = subprocess.run(
+        [*command, f"ARGS=create --tenant acme --name 'by make' --scope {READ}"],
+        cwd=ROOT,
+        env={**os.environ, "DATA_DIR": str(local_process.data_dir)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.fullmatch(r"evt_\w+\n", result.stdout)
+    assert statuses(local_process, result.stdout.strip()) == (403, 404)

@@ -1,0 +1,145 @@
+"""The zip as Lambda runs it: what is in it, and that it needs nothing but the runtime's boto3 beside it."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench import MAX_ZIP_BYTES, ROOT, DynamoDBStub, gateway_event, package
+
+PROBE = '''
+import json, sys
+sys.path[:0] = sys.argv[1:3]
+sys.dont_write_bytecode = True
+import app
+class Context: aws_request_id = "6f8a2f1c"
+answers = [app.app(asked, Context) for asked in json.load(sys.stdin)]
+files = [module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)]
+print(json.dumps([answers, files]))
+'''
+
+
+@pytest.fixture(scope="module", name="deployment_zip")
+def fixture_deployment_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the zip of the stage prod."""
+    return package(tmp_path_factory.mktemp("package") / "package", "prod") / "deployment.zip"
+
+
+@pytest.fixture(scope="module", name="runtime")
+def fixture_runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of boto3 and what it needs, as Lambda's runtime has it, and nothing else of this machine's."""
+    folder = tmp_path_factory.mktemp("runtime")
+    for name in with_requirements("boto3"):
+        files = distribution(name).files
+        for top in {file.parts[0] for file in files if file.parts[0] != ".."}:
+            if not top.endswith((".dist-info", "__pycache__")):
+                (folder / top).symlink_to(files[0].locate().parents[len(files[0].parts) - 1] / top)
+    return folder
+
+
+def with_requirements(name: str) -> set[str]:
+    """Return a distribution and all that it requires, extras left out."""
+    found, wanted = set(), [name]
+    while wanted:
+        name = wanted.pop()
+        if name not in found:
+            found.add(name)
+            required = [line for line in distribution(name).requires or [] if "extra ==" not in line]
+            wanted += [re.match(r"[\w.-]+", line).group() for line in required]
+    return found
+
+
+@pytest.fixture(scope="module", name="endpoint")
+def fixture_endpoint() -> Iterator[str]:
+    """Serve the DynamoDB stub of the benchmark."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), DynamoDBStub) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def run(code: Path, runtime: Path, endpoint: str, *asked: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Run the handler in a fresh process that has its code, the runtime's folder and the standard library."""
+    environment = {
+        "AWS_LAMBDA_FUNCTION_NAME": "event-api-prod",
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": "ap-southeast-1",
+        "AWS_DEFAULT_REGION": "ap-southeast-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "TABLE_NAME": "events",
+        "TOKEN_TABLE_NAME": "tokens",
+        "RETENTION_DAYS": "0",
+    }
+    command = [sys.executable, "-I", "-S", "-c", PROBE, str(code), str(runtime)]
+    events = json.dumps(asked)
+    return subprocess.run(command, env=environment, input=events, check=False, capture_output=True, text=True)
+
+
+def test_the_zip_holds_only_what_runs(deployment_zip: Path) -> None:
+    """The app, chalice's own two files, and the wheels of requirements.txt: no tests, no tools, no .pyc."""
+    wheels = {line.split("==")[0] for line in (ROOT / "eventsapp" / "requirements.txt").read_text().split()}
+    with zipfile.ZipFile(deployment_zip) as archive:
+        names = set(archive.namelist())
+    ours = {f"chalicelib/{path.name}" for path in (ROOT / "eventsapp" / "chalicelib").glob("*.py")} | {"app.py"}
+    chalice = {"chalice/__init__.py", "chalice/app.py"}
+    assert ours | chalice <= names
+    rest = {re.sub(r"-[\d.]+\.dist-info$", "", name.split("/", 1)[0]) for name in names - ours - chalice}
+    assert rest == wheels
+    assert not [name for name in names if name.endswith(".pyc")]
+
+
+def test_the_zip_is_small(deployment_zip: Path) -> None:
+    """A cold start begins with fetching it."""
+    assert deployment_zip.stat().st_size <= MAX_ZIP_BYTES
+
+
+def test_the_zip_runs_with_only_boto3_beside_it(
+    deployment_zip: Path, runtime: Path, endpoint: str, tmp_path: Path
+) -> None:
+    """What Lambda unpacks answers a POST and a GET, from its own code and the runtime's."""
+    code = tmp_path / "code"
+    with zipfile.ZipFile(deployment_zip) as archive:
+        archive.extractall(code)
+    body = json.dumps({"id": "order-1001", "type": "order.paid", "payload": {"total": 42.50}})
+    ran = run(
+        code,
+        runtime,
+        endpoint,
+        gateway_event("POST", "/events", None, body),
+        gateway_event("GET", "/events/{event_id}", {"event_id": "order-1001"}, None),
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    (post, get), files = json.loads(ran.stdout)
+    assert (post["statusCode"], post["headers"]["Location"]) == (201, "/prod/events/order-1001")
+    stored = DynamoDBStub.ITEM
+    assert (get["statusCode"], json.loads(get["body"])) == (200, {
+        "id": "order-1001",
+        "type": stored["type"]["S"],
+        "created_at": stored["created_at"]["S"],
+        "payload": json.loads(stored["payload"]["S"]),
+    })  # fmt: skip
+    beside = [str(code), str(runtime)]
+    strange = [file for file in files if "site-packages" in file and not file.startswith(tuple(beside))]
+    assert strange == []
+    assert any(file.startswith(str(code / "chalice")) for file in files)
+
+
+def test_the_zip_does_not_run_without_the_runtime(deployment_zip: Path, endpoint: str, tmp_path: Path) -> None:
+    """The process of these tests sees no packages of this machine: without boto3's folder there is no botocore."""
+    code = tmp_path / "code"
+    with zipfile.ZipFile(deployment_zip) as archive:
+        archive.extractall(code)
+    ran = run(code, tmp_path, endpoint)
+    assert ran.returncode != 0
+    assert ran.stderr.endswith("No module named 'botocore'\n")
