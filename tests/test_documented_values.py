@@ -39,7 +39,7 @@ PROBLEMS: list[tuple[Problem, str, int, dict[str, str]]] = [  # type, status, he
 ]
 
 
-@pytest.mark.parametrize(("raised", "kind", "status", "headers"), PROBLEMS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("raised", "kind", "status", "headers"), PROBLEMS, ids=str)
 def test_problem_has_its_type_status_and_headers(
     raised: Problem, kind: str, status: int, headers: dict[str, str]
 ) -> None:
@@ -56,7 +56,7 @@ def test_each_problem_type_is_in_the_table() -> None:
 
 
 def test_members_of_problems() -> None:
-    """`errors` has pointer and detail of each fault, a hundred at most; `limit` has the bytes; nothing else is there."""
+    """`errors` has pointer and detail of each fault, a hundred at most; `limit` has the bytes; no other is there."""
     common = {"type", "title", "status", "detail"}
     for raised, *_ in PROBLEMS:
         extra = {problem.InvalidEvent: {"errors"}, problem.BodyTooLarge: {"limit"}}.get(type(raised), set())
