@@ -43,7 +43,7 @@ PROBLEMS: list[tuple[Problem, str, int, str, dict[str, str]]] = [  # type, statu
 ]
 
 
-@pytest.mark.parametrize(("raised", "kind", "status", "title", "headers"), PROBLEMS)
+@pytest.mark.parametrize(("raised", "kind", "status", "title", "headers"), PROBLEMS, ids=str)
 def test_problem_has_its_type_status_and_headers(
     raised: Problem, kind: str, status: int, title: str, headers: dict[str, str]
 ) -> None:

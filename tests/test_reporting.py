@@ -1,11 +1,13 @@
 """What a failure prints."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from processes import ROOT
+from roots import make
 
 FAILING = """
 import pytest
@@ -35,3 +37,16 @@ def test_one_cause_is_reported_once_and_no_failure_is_endless(tmp_path: Path) ->
     assert ran.stdout.count("the server does not start") == 1
     assert "SKIPPED [199] test_failing.py: A fixture failed, as test_failing.py::test_needs_the_server[0]" in ran.stdout
     assert len(ran.stdout) < 40_000
+
+
+def test_failed_run_leaves_no_coverage_files(tmp_path: Path) -> None:
+    """`make test` removes what coverage wrote, whether the tests pass or not."""
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    for folder in ("eventsapp", "tests"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "eventsapp" / "app.py").write_text("")
+    (tmp_path / "tests" / "test_failing.py").write_text("import app\n\ndef test_fails():\n    assert app is None\n")
+    ran = make(tmp_path, "test", check=False)
+    assert ran.returncode != 0 and "1 failed" in ran.stdout
+    assert [path.name for path in tmp_path.rglob("*") if "coverage" in path.name or path.name == "data"] == []
