@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class LocalProcess:
-    """A running eventsapp/local.py, with its output in a file; on leaving it is told to end."""
+    """A running eventsapp/local, with its output in a file; on leaving it is told to end."""
 
-    def __init__(self, data_dir: Path, script: Path = ROOT / "eventsapp" / "local.py", **environment: str) -> None:
+    def __init__(self, data_dir: Path, script: Path = ROOT / "eventsapp" / "local", **environment: str) -> None:
         self.port = free_port()
         self._environment = environment
         self.url = f"http://127.0.0.1:{self.port}"

@@ -133,7 +133,7 @@ def test_gateway_knows_an_unknown_caller_by_the_message(moto_table: TokenTable) 
 def test_what_is_deployed_has_no_switch(
     bare_api: Api, moto_table: TokenTable, monkeypatch: pytest.MonkeyPatch, switch: str
 ) -> None:
-    """The environment turns nothing off in what ships: that is local.py's alone."""
+    """The environment turns nothing off in what ships: that is the local server's alone."""
     monkeypatch.setenv(switch, "off")
     assert call(bare_api, "POST", None, "").status == 401
     assert call(bare_api, "POST", bearer(token_of(moto_table, READ)), "").status == 403

@@ -84,7 +84,7 @@ def test_write_that_was_cut_off_is_forgotten(data_dir: Path) -> None:
 def refusal(data_dir: Path, **environment: str) -> str:
     """Start the local API where it cannot, and return what it says."""
     ran = subprocess.run(
-        [sys.executable, str(ROOT / "eventsapp" / "local.py")],
+        [sys.executable, str(ROOT / "eventsapp" / "local")],
         env={**os.environ, "PORT": str(free_port()), "DATA_DIR": str(data_dir), **environment},
         capture_output=True,
         text=True,
@@ -239,7 +239,7 @@ def test_change_reloads_and_a_fault_waits_for_its_repair(tmp_path: Path) -> None
     problem = app_dir / "chalicelib" / "problem.py"
     code = problem.read_text()
     event = an_event()
-    with LocalProcess(tmp_path / "data", app_dir / "local.py") as running:
+    with LocalProcess(tmp_path / "data", app_dir / "local") as running:
         api = running.api
         assert post(api, event).status == 201
 
