@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import logging
 import socket
-import sys
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
@@ -82,17 +80,13 @@ def open_listener(port: int) -> socket.socket:
     return listener
 
 
-async def listen(app: AsgiApp, listener: socket.socket, stop: asyncio.Event, access_log: bool = False) -> None:
+async def listen(app: AsgiApp, listener: socket.socket, stop: asyncio.Event) -> None:
     """Serve an app on a socket until `stop`. Requests that run then can end."""
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
     config.include_server_header = False
     config.read_timeout = READ_TIMEOUT
     config.loglevel = "WARNING"
-    if access_log:
-        config.accesslog = logging.Logger("access", logging.INFO)
-        config.accesslog.addHandler(logging.StreamHandler(sys.stdout))
-        config.access_log_format = "%(t)s %(m)s %(U)s %(s)s"
     await serve(app, config, shutdown_trigger=stop.wait)
 
 

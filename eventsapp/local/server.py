@@ -1,6 +1,7 @@
 """The API's own process: it puts HTTP in front of the gateway, and ends with its parent or when its code changes."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -22,10 +23,14 @@ READ_LIMIT = 10 * GATEWAY_BODY_LIMIT  # bytes of a body that is too large; a cli
 GATEWAY_TIMEOUT = 29  # seconds; API Gateway's own
 THREADS = 64  # requests that run at the same time
 
+log = logging.getLogger(__name__)
+
 
 def main() -> None:
     """Serve the API until SIGTERM, or until the parent is gone."""
     threading.Thread(target=exit_with_parent, daemon=True).start()
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    log.setLevel(logging.INFO)
     asyncio.run(serve_api(settings.port()))
 
 
@@ -39,7 +44,7 @@ async def serve_api(port: int) -> None:
     """Serve the API on a port until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await listen(LocalApi(port), open_listener(port), stop, access_log=True)
+    await listen(LocalApi(port), open_listener(port), stop)
 
 
 class HttpError(Exception):
@@ -83,6 +88,7 @@ class LocalApi:
                 self._threads, self._gateway.handle_request, scope["method"], path, headers, body
             )
         await send_response(response, send)
+        log.info("%s %s %d", scope["method"], scope["raw_path"].decode(), response["statusCode"])
 
     def _path(self, scope: Scope, headers: gateway.Headers) -> str:
         """Return the path and the query of a request (RFC 9112, 3.2). Raises HttpError."""
