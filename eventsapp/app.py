@@ -1,6 +1,7 @@
 """The Event API over HTTP: `POST /events` stores an event, `GET /events/{id}` returns it."""
 
 import functools
+import importlib
 import os
 import re
 import time
@@ -16,6 +17,9 @@ from chalicelib import event, problem, token
 from chalicelib.dynamodb import Table, create_client
 from chalicelib.store import EventStore, StoredEvent
 from chalicelib.token import TokenStore
+
+if "AWS_CHALICE_CLI_MODE" in os.environ:  # chalice's command line sets it, Lambda does not: this folder is not shipped
+    importlib.import_module("local.chalice_command").prepare()
 
 MAX_AGE = 31_536_000  # seconds; to a cache, a year is for ever
 
