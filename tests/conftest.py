@@ -4,8 +4,9 @@ import http.client
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
-for name in [name for name in os.environ if name.startswith("AWS_") or name in ("AUTH", "RETENTION_DAYS")]:
+for name in [name for name in os.environ if name.startswith("AWS_") or name in ("AUTH", "CORS_ORIGINS", "RETENTION_DAYS")]:
     del os.environ[name]
 os.environ.update(
     AWS_ACCESS_KEY_ID="test",
@@ -101,6 +102,12 @@ def _in_process_api() -> Iterator[Api]:
     with tables_in_moto() as client:
         token, _ = tokens.TokenTable(client, "tokens").create("local", "test", frozenset(SCOPES), None)
         yield InProcessApi(event_api.app, token)
+
+
+@pytest.fixture(name="data_dir")
+def _data_dir(tmp_path: Path) -> Path:
+    """The folder of a local API's events. It does not exist yet."""
+    return tmp_path / "data"
 
 
 @pytest.fixture(name="local_process", scope="session")
