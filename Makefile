@@ -20,7 +20,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
 run: $(installed) ## run the API on http://127.0.0.1:8000 (PORT=8001 for another port, AUTH=off to ask nobody)
-	@PORT="$(PORT)" AUTH="$(AUTH)" exec $(python) eventsapp/local.py
+	@PORT="$(PORT)" AUTH="$(AUTH)" exec $(python) eventsapp/local
 
 token: $(installed) ## create, list, show, revoke or rotate a caller's token: make token ARGS="create --help"
 	@$(python) eventsapp/token_cli.py $(ARGS)

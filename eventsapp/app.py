@@ -1,6 +1,7 @@
 """The Event API over HTTP: `POST /events` stores an event, `GET /events/{id}` returns it."""
 
 import functools
+import importlib
 import os
 import time
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from chalice.app import AuthRequest, Request
 from chalicelib import cors, event, headers, problem, token
 from chalicelib.dynamodb import AUTHORIZER_SECONDS, HANDLER_SECONDS, Table, create_client
 from chalicelib.store import EventStore, StoredEvent
+
+if "AWS_CHALICE_CLI_MODE" in os.environ:  # chalice's command line sets it, Lambda does not: this folder is not shipped
+    importlib.import_module("local.chalice_command").prepare()
 
 MAX_AGE = 31_536_000  # seconds; a year means "for ever" to a cache
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-for name in [name for name in os.environ if name.startswith("AWS_") or name in ("AUTH", "RETENTION_DAYS")]:
+SETTINGS = ("AUTH", "CORS_ORIGINS", "RETENTION_DAYS")
+for name in [name for name in os.environ if name.startswith("AWS_") or name in SETTINGS]:
     del os.environ[name]
 os.environ.update(
     AWS_ACCESS_KEY_ID="test",
@@ -131,6 +132,12 @@ def _in_process_api() -> Iterator[Api]:
     with tables_in_moto() as client:
         token, _ = token_admin.TokenAdmin(client, "tokens").create("local", "test", frozenset(SCOPES), None)
         yield InProcessApi(event_api.app, token)
+
+
+@pytest.fixture(name="data_dir")
+def _data_dir(tmp_path: Path) -> Path:
+    """The folder of a local API's events. It does not exist yet."""
+    return tmp_path / "data"
 
 
 @pytest.fixture(name="local_process", scope="session")

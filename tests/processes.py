@@ -18,10 +18,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class LocalProcess:
-    """A running eventsapp/local.py, with its output in a file; on leaving it is told to end."""
+    """A running eventsapp/local with its output in a file. Leaving the context stops it."""
 
-    def __init__(self, data_dir: Path, script: Path = ROOT / "eventsapp" / "local.py", **environment: str) -> None:
+    def __init__(
+        self, data_dir: Path, script: Path = ROOT / "eventsapp" / "local", file_limit: str = "unlimited", **environment: str
+    ) -> None:
+        """`file_limit` is the largest size of a file that it can write, as `ulimit -f` counts it."""
         self.port = free_port()
+        self._file_limit = file_limit
         self._environment = environment
         self.data_dir = data_dir
         self._script = script
@@ -32,7 +36,7 @@ class LocalProcess:
         environment = {**os.environ, "PORT": str(self.port), "DATA_DIR": str(self.data_dir), **self._environment}
         with self._log.open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, str(self._script)],
+                ["sh", "-c", 'ulimit -f "$0"; exec "$@"', self._file_limit, sys.executable, str(self._script)],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -59,6 +63,18 @@ class LocalProcess:
     def output(self) -> str:
         """Return what it has printed."""
         return self._log.read_text()
+
+    @property
+    def api_pid(self) -> int:
+        """Return the process id of the API's own process."""
+        listed = subprocess.run(["pgrep", "-P", str(self.process.pid)], check=True, capture_output=True, text=True)
+        return int(listed.stdout.split()[0])
+
+    def kill_all(self) -> None:
+        """Kill all its processes at once, as a power failure would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(60)
+        assert eventually(self.is_gone)
 
     def wait_until_ready(self) -> Self:
         """Return once it has printed its curl lines."""
@@ -94,6 +110,21 @@ class LocalProcess:
             self.stop()
         token = self.data_dir / "token"
         assert leaks(self.output, *([self.token] if token.exists() else [])) == []
+
+
+def failed_start(data_dir: Path, **environment: str) -> str:
+    """Start the local API where it cannot run, and return its message."""
+    ran = subprocess.run(
+        [sys.executable, str(ROOT / "eventsapp" / "local")],
+        env={**os.environ, "PORT": str(free_port()), "DATA_DIR": str(data_dir), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    return ran.stderr
 
 
 def free_port() -> int:

@@ -14,7 +14,8 @@ from faulty_store import FaultyStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_process import InProcessApi
-from local import DurableAws, open_journal, serve_aws
+from local.aws import DurableAws
+from local.journal import Journal
 from processes import ROOT
 from stopwatch import Stopwatch
 from targets import Answer, Api, an_event, get, post
@@ -41,10 +42,10 @@ def _aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         loop.run_in_executor(None, lambda: (stop.wait(), loop.call_soon_threadsafe(stopping.set)))
-        with open_journal(tmp_path_factory.mktemp("aws")) as journal:
+        with Journal(tmp_path_factory.mktemp("aws")) as journal:
             aws = DurableAws(journal)
             await aws.create_tables()
-            await serve_aws(aws, listener, stopping)
+            await aws.listen(listener, stopping)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.client import BaseClient
-from local import TABLES
+from local.aws import TABLES
 from moto import mock_aws
 
 from chalicelib.event import Content, parse

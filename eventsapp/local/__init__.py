@@ -1,0 +1,1 @@
+"""The API on this machine: `make run` and `chalice local`. Not shipped."""

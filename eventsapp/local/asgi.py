@@ -1,0 +1,99 @@
+"""HTTP/1.1 by hypercorn and h11: framing, limits, keep-alive and timeouts are theirs."""
+
+import asyncio
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+import h11
+import hypercorn.protocol
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from hypercorn.protocol.h11 import H11Protocol
+
+from local.settings import HOST
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+READ_TIMEOUT = 30  # seconds without a byte, in the middle of a request
+
+DETAILS = {
+    HTTPStatus.BAD_REQUEST: "The request is not valid HTTP/1.1: check its target, its headers and its body's length.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time: send the request again.",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "The request's target is too long.",
+    HTTPStatus.MISDIRECTED_REQUEST: "This server has another address: send the request to the printed URL.",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The request's headers are too large.",
+    HTTPStatus.NOT_IMPLEMENTED: "The only transfer coding is chunked: send the body so, or with a Content-Length.",
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: "Send the request as HTTP/1.1.",
+}
+
+
+def http_problem(status: HTTPStatus) -> tuple[dict[str, str], str]:
+    """Return the headers and the body of an error of HTTP itself. It ends the connection."""
+    body = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": DETAILS[status]}
+    return {"Content-Type": "application/problem+json", "Connection": "close"}, json.dumps(body)
+
+
+class Http1Protocol(H11Protocol):
+    """Hypercorn's HTTP/1.1. Like API Gateway it ignores `Upgrade`, and its errors have a body."""
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Switch to no other protocol."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        headers = [(name, value) for name, value in request.headers if name != b"upgrade"]
+        version = request.http_version
+        await super()._create_stream(
+            h11.Request(method=request.method, target=request.target, headers=headers, http_version=version)
+        )
+
+    async def _send_error_response(self, status_code: int) -> None:
+        status = HTTPStatus(status_code)
+        if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE and b"\n" not in self.connection.trailing_data[0]:
+            status = HTTPStatus.REQUEST_URI_TOO_LONG
+        headers, body = http_problem(status)
+        headers["Content-Length"] = str(len(body))
+        lines = [*header_lines(headers), *self.config.response_headers("h11")]
+        await self._send_h11_event(h11.Response(status_code=status, headers=lines))
+        await self._send_h11_event(h11.Data(data=body.encode()))
+        await self._send_h11_event(h11.EndOfMessage())
+
+
+hypercorn.protocol.H11Protocol = Http1Protocol  # hypercorn has no setting for its protocol
+
+
+def header_lines(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return headers as ASGI has them."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def open_listener(port: int) -> socket.socket:
+    """Return a socket that listens on a port of this machine; 0 takes a free one. Raises OSError."""
+    listener = socket.create_server((HOST, port), backlog=128)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+async def listen(app: AsgiApp, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Serve an app on a socket until `stop`. Requests that run then can end."""
+    config = Config()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.include_server_header = False
+    config.read_timeout = READ_TIMEOUT
+    config.loglevel = "WARNING"
+    await serve(app, config, shutdown_trigger=stop.wait)
+
+
+async def answer_lifespan(receive: Receive, send: Send) -> None:
+    """Answer the messages about the server's start and stop."""
+    while True:
+        event = (await receive())["type"]
+        await send({"type": f"{event}.complete"})
+        if event == "lifespan.shutdown":
+            return

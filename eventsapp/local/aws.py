@@ -1,0 +1,174 @@
+"""The embedded AWS: ministack's DynamoDB in this process. It journals each write call before it applies it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+from typing import Any
+
+from local.asgi import AsgiApp, Message, Receive, Scope, Send, answer_lifespan, listen
+from local.journal import Call, Journal
+from local.settings import HOST, CannotRun
+
+TABLES = [
+    {
+        "TableName": name,
+        "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    for name, key in (("events", "pk"), ("tokens", "key_id"))
+]
+
+TARGET = "DynamoDB_20120810."
+READS = ("Get", "BatchGet", "Query", "Scan", "Describe", "List", "TransactGet")
+JOURNALED_HEADERS = (b"x-amz-target", b"content-type", b"authorization")
+CONDITION_FAILED = "ConditionalCheckFailedException"
+
+
+class DurableAws:
+    """An ASGI app that answers calls of DynamoDB. What it acknowledged is there after the next start.
+
+    ministack itself saves its state only when it stops in order.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        os.environ["LOG_LEVEL"] = "WARNING"  # ministack reads it at import
+        from ministack.app import app  # pylint: disable=import-outside-toplevel  # it must see LOG_LEVEL
+
+        self._aws: AsgiApp = app
+        self._journal = journal
+        self._writing = asyncio.Lock()  # the journal has the order in which the calls were applied
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an ASGI request."""
+        if scope["type"] == "lifespan":  # ministack's own starts services and removes containers
+            await answer_lifespan(receive, send)
+            return
+        if not is_dynamodb_call(scope):
+            response = _response(403, {})
+        else:
+            body, more = b"", True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return
+                body, more = body + message["body"], message["more_body"]
+            headers = {name: value for name, value in scope["headers"] if name in JOURNALED_HEADERS}
+            operation = headers[b"x-amz-target"].decode("latin-1").removeprefix(TARGET)
+            call = Call(headers, body)
+            response = await (self._apply(call) if operation.startswith(READS) else self._write(call))
+        for message in response:
+            await send(message)
+
+    async def listen(self, listener: socket.socket, stop: asyncio.Event) -> None:
+        """Serve on a listening socket until `stop`."""
+        await listen(self, listener, stop)
+
+    async def replay(self) -> None:
+        """Apply the calls of the journal. Raises CannotRun if that is not possible."""
+        refused_at = None
+        for offset, call in self._journal.calls():
+            if refused_at is not None:
+                raise self._journal.damaged(refused_at)
+            response = await self._apply(call)
+            if _status(response) != 200:
+                if CONDITION_FAILED not in _error(response):
+                    raise self._journal.damaged(offset)
+                refused_at = offset
+        if refused_at is not None:  # the last call was refused before, too, but the process died before its removal
+            self._journal.truncate(refused_at)
+
+    async def create_tables(self) -> None:
+        """Create the tables that do not exist. Raises CannotRun."""
+        for table in TABLES:
+            described = await self._apply(_call("DescribeTable", {"TableName": table["TableName"]}))
+            if _status(described) != 200:
+                response = await self._write(_call("CreateTable", table))
+                if _status(response) != 200:
+                    raise CannotRun(f"the embedded AWS cannot create its table: {_error(response)}")
+
+    async def _write(self, call: Call) -> list[Message]:
+        """Journal a call and apply it. A call that is refused is removed from the journal."""
+        async with self._writing:
+            try:
+                self._journal.append(call)
+            except OSError as exc:
+                text = f"The journal cannot be written ({exc.strerror or exc}): nothing was stored. Free some space."
+                with contextlib.suppress(OSError):  # stderr may be a file on the same disk
+                    print(f"make run: {text}", file=sys.stderr)
+                return _response(500, {"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": text})
+            status = None
+            try:
+                response = await self._apply(call)
+                status = _status(response)
+            finally:
+                if status != 200:
+                    self._journal.remove_last()
+            return response
+
+    async def _apply(self, call: Call) -> list[Message]:
+        """Let ministack answer a call."""
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "headers": list(call.headers.items()),
+            "path": "/",
+            "raw_path": b"/",
+            "query_string": b"",
+            "root_path": "",
+            "server": (HOST, 80),
+            "client": (HOST, 0),
+            "scheme": "http",
+            "http_version": "1.1",
+        }
+        response: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": call.body, "more_body": False}
+
+        async def send(message: Message) -> None:
+            response.append(message)
+
+        await self._aws(scope, receive, send)
+        return response
+
+
+def is_dynamodb_call(scope: Scope) -> bool:
+    """Tell whether a program on this machine calls DynamoDB.
+
+    ministack runs code for every caller of its Lambda, and a web page can be a caller. But a page cannot set
+    X-Amz-Target, and a page whose name resolves to this machine sends another Host.
+    """
+    headers = dict(scope["headers"])
+    host = headers.get(b"host", b"").decode("latin-1").partition(":")[0]
+    is_call = headers.get(b"x-amz-target", b"").startswith(TARGET.encode())
+    return is_call and scope["method"] == "POST" and scope["path"] == "/" and host == HOST
+
+
+def _call(operation: str, parameters: dict[str, Any]) -> Call:
+    signed = "Credential=local/20260101/ap-southeast-1/dynamodb/aws4_request, SignedHeaders=host, Signature=none"
+    headers = {
+        b"x-amz-target": f"{TARGET}{operation}".encode(),
+        b"content-type": b"application/x-amz-json-1.0",
+        b"authorization": f"AWS4-HMAC-SHA256 {signed}".encode(),
+    }
+    return Call(headers, json.dumps(parameters).encode())
+
+
+def _response(status: int, body: dict[str, str]) -> list[Message]:
+    headers = [(b"content-type", b"application/x-amz-json-1.0")]
+    return [
+        {"type": "http.response.start", "status": status, "headers": headers},
+        {"type": "http.response.body", "body": json.dumps(body).encode()},
+    ]
+
+
+def _status(response: list[Message]) -> int:
+    return int(response[0]["status"])
+
+
+def _error(response: list[Message]) -> str:
+    return b"".join(message.get("body", b"") for message in response[1:]).decode()

@@ -1,0 +1,114 @@
+"""`chalice local`: it serves the API with the embedded AWS of a running `make run`.
+
+Chalice loads app.py, which imports this module only under chalice's own command line. Chalice itself would set names of
+AWS resources that only Terraform knows.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from typing import Any, NoReturn
+
+import chalice.local
+import click
+from chalice.cli import cli
+from chalice.local import LocalDevServer
+from click.core import ParameterSource
+
+from local import settings
+from local.asgi import listen, open_listener
+
+STAGE = "local"
+
+
+def prepare() -> None:
+    """Let `chalice local --stage local` use the embedded AWS. Other commands of chalice stay as they are."""
+    command = local_command()
+    if command is None:
+        return
+    if command.params["stage"] != STAGE:
+        end(f"the stage {command.params['stage']} is in AWS: use `chalice local --stage {STAGE}`.")
+    environment = settings.api_environment(running_endpoint())
+    # Chalice has set what config.json says for a deployment: references that Terraform resolves.
+    known = {name: value for name, value in environment.items() if "${" not in value}
+    os.environ.clear()
+    os.environ.update(known)
+    try:
+        settings.check()
+    except settings.CannotRun as exc:
+        end(str(exc))
+    is_default = command.get_parameter_source("port") == ParameterSource.DEFAULT
+    LocalServer.listener = listener(command.params["port"], is_default)
+    chalice.local.LocalDevServer = LocalServer  # chalice has no setting for its server
+
+
+def local_command() -> click.Context | None:
+    """Return the command `local` with its options, or None while chalice runs another command."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        return context if context.command is cli.commands["local"] else None
+    if "CHALICE_WORKER" not in os.environ:
+        return None
+    # Only `chalice local` has workers. A worker loads the app in a thread, where click has no context.
+    return cli.commands["local"].make_context("local", sys.argv[sys.argv.index("local") + 1 :])
+
+
+def running_endpoint() -> str:
+    """Return the address of the embedded AWS, or end with a sentence if it does not run."""
+    try:
+        endpoint = json.loads((settings.data_dir() / "aws.json").read_text())["endpoint"]
+        port = int(endpoint.rpartition(":")[2])
+        with socket.create_connection((settings.HOST, port)):
+            return str(endpoint)
+    except (OSError, ValueError):  # after `kill -9`, the file is there and the process is not
+        end("`make run` does not run: start it in another terminal, then try again.")
+
+
+def listener(port: int, is_default: bool) -> socket.socket:
+    """Return a socket that listens on a port; `make run` may have the default one, then the next free one is taken."""
+    ports = range(port, 65536) if is_default else [port]
+    for number in ports:
+        try:
+            return open_listener(number)
+        except OSError as exc:
+            reason = exc.strerror
+    end(f"port {port} cannot be used ({reason}): take another, as in `--port 8001`.")
+
+
+def end(sentence: str) -> NoReturn:
+    """Print a sentence and end the command with an error."""
+    if threading.current_thread() is threading.main_thread():
+        sys.exit(f"chalice local: {sentence}")
+    print(f"chalice local: {sentence}", file=sys.stderr, flush=True)
+    # A worker's exit code is lost: its parent ends with 0 whatever the worker does.
+    os.kill(os.getppid(), signal.SIGTERM)
+    os._exit(1)  # pylint: disable=protected-access  # a thread has no other exit
+
+
+class LocalServer(LocalDevServer):
+    """Serves the API as `make run` does, where chalice would start its own server."""
+
+    listener: socket.socket
+
+    def __init__(self, *_arguments: Any) -> None:  # pylint: disable=super-init-not-called  # it would open a socket
+        from local.server import LocalApi  # pylint: disable=import-outside-toplevel  # it imports app, which imports this
+
+        self.port = self.listener.getsockname()[1]
+        self._api = LocalApi(self.port)
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+
+    def serve_forever(self) -> None:
+        """Serve until `shutdown`."""
+        token = f"; the token is in {settings.data_dir() / 'token'}" if settings.requires_token() else ""
+        print(f"Serving on http://{settings.HOST}:{self.port} with the events of `make run`{token}", flush=True)
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(listen(self._api, self.listener, self._stop))
+
+    def shutdown(self) -> None:
+        """Stop from another thread."""
+        self._loop.call_soon_threadsafe(self._stop.set)
