@@ -1,7 +1,7 @@
 """The Event API over HTTP: `POST /events` stores an event, `GET /events/{id}` returns it."""
 
 import functools
-import importlib
+import importlib.util
 import os
 import time
 from collections.abc import Callable
@@ -16,7 +16,8 @@ from chalicelib import cors, event, headers, problem, token
 from chalicelib.dynamodb import AUTHORIZER_SECONDS, HANDLER_SECONDS, Table, create_client
 from chalicelib.store import EventStore, StoredEvent
 
-if "AWS_CHALICE_CLI_MODE" in os.environ:  # chalice's command line sets it, Lambda does not: this folder is not shipped
+# Chalice's command line sets this variable; Lambda does not, and the package has no such folder.
+if "AWS_CHALICE_CLI_MODE" in os.environ and importlib.util.find_spec("local"):
     importlib.import_module("local.chalice_command").prepare()
 
 MAX_AGE = 31_536_000  # seconds; a year means "for ever" to a cache
