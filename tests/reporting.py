@@ -9,7 +9,7 @@ MAX_OUTPUT = 6000  # characters of one failure, and of each of its captured outp
 # By the time that they take: what is started last ends last.
 LONGEST = ("test_deployed", "test_terraform", "test_faults", "test_lint", "test_oidc", "test_local", "test_settings")
 
-_first_tests: dict[int, tuple[BaseException, str]] = {}  # a failed fixture's exception, and the test that met it first
+_first_tests: dict[tuple[type[BaseException], str], str] = {}  # an error and its text: the test that met it first
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,18 +21,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Report a failed fixture once: the other tests that need it are skipped, and the run fails all the same."""
+    """Report an error in full once. A test whose fixture failed as another's did is skipped; the run fails anyway."""
     report = yield
     if report.failed:
         report.sections = [(name, cut(text)) for name, text in report.sections]
         if len(str(report.longrepr)) > MAX_OUTPUT:
             report.longrepr = cut(str(report.longrepr))
-    if report.failed and call.when == "setup" and call.excinfo is not None:
-        error = call.excinfo.value
-        _, first = _first_tests.setdefault(id(error), (error, item.nodeid))  # pytest raises it for each test again
-        if first != item.nodeid:
+    if report.failed and call.excinfo is not None and not call.excinfo.errisinstance(AssertionError):
+        error = (call.excinfo.type, str(call.excinfo.value))
+        first = _first_tests.setdefault(error, item.nodeid)
+        if first != item.nodeid and call.when == "setup":
             report.outcome = "skipped"
             report.longrepr = (str(item.path), None, f"A fixture failed, as {first} reports.")
+        elif first != item.nodeid:
+            report.longrepr = f"The error that {first} reports."
     return report
 
 

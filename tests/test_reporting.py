@@ -21,20 +21,33 @@ def server():
 def test_needs_the_server(server, n):
     pass
 
+@pytest.fixture
+def table():
+    raise OSError("no table")
+
+@pytest.mark.parametrize("n", range(200))
+def test_needs_a_table(table, n):
+    pass
+
+@pytest.mark.parametrize("n", range(20))
+def test_calls(n):
+    raise OSError("no %s" % "server")
+
 def test_prints():
     assert not "y" * 50_000 + "\\n" * 5000, "z\\n" * 5000
 """
 
 
 def test_one_cause_is_reported_once_and_no_failure_is_endless(tmp_path: Path) -> None:
-    """Two hundred tests on one failed fixture are one error; a failure prints its beginning and its end."""
+    """Two hundred tests on a failed fixture are one error; a failure prints its beginning and its end."""
     (tmp_path / "test_failing.py").write_text(FAILING)
     command = [sys.executable, "-m", "pytest", "-p", "reporting", "-p", "no:cacheprovider", "-ra", "test_failing.py"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "PYTHONDONTWRITEBYTECODE": "1"}
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
-    assert "1 failed, 199 skipped, 1 error" in ran.stdout
+    assert "21 failed, 398 skipped, 2 errors" in ran.stdout
     assert ran.stdout.count("the server does not start") == 1
+    assert ran.stdout.count("OSError: no server") == 2  # in full, and in the summary
     assert "SKIPPED [199] test_failing.py: A fixture failed, as test_failing.py::test_needs_the_server[0]" in ran.stdout
     assert len(ran.stdout) < 40_000
 
