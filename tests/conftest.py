@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-for name in [name for name in os.environ if name.startswith("AWS_") or name in ("AUTH", "CORS_ORIGINS", "RETENTION_DAYS")]:
+SETTINGS = ("AUTH", "CORS_ORIGINS", "RETENTION_DAYS")
+for name in [name for name in os.environ if name.startswith("AWS_") or name in SETTINGS]:
     del os.environ[name]
 os.environ.update(
     AWS_ACCESS_KEY_ID="test",

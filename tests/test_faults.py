@@ -12,11 +12,11 @@ from faulty_store import FaultyStore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from in_process import InProcessApi
-from local.aws import DurableAws
-from local.journal import Journal
 from targets import Answer, Api, an_event, get, post
 
 import app as event_api
+from local.aws import DurableAws
+from local.journal import Journal
 
 BOUND = 10  # seconds, in which the store answers or gives up
 
