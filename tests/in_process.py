@@ -9,10 +9,10 @@ from botocore.client import BaseClient
 from chalice import Chalice
 from chalice.config import Config
 from chalice.test import TestHTTPClient
-from local.aws import TABLES
-from local.gateway import Gateway
 from moto import mock_aws
 from targets import Answer, with_token
+from local.aws import TABLES
+from local.gateway import Gateway
 
 
 @contextmanager

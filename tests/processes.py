@@ -21,14 +21,17 @@ class LocalProcess:
     """A running eventsapp/local with its output in a file. Leaving the context stops it."""
 
     def __init__(
-        self, data_dir: Path, script: Path = ROOT / "eventsapp" / "local", file_limit: str = "unlimited", **environment: str
+        self,
+        data_dir: Path,
+        program: Path = ROOT / "eventsapp" / "local",
+        file_limit: str = "unlimited",
+        **environment: str,
     ) -> None:
         """`file_limit` is the largest size of a file that it can write, as `ulimit -f` counts it."""
         self.port = free_port()
-        self._file_limit = file_limit
+        self._command = ["sh", "-c", 'ulimit -f "$0"; exec "$@"', file_limit, sys.executable, str(program)]
         self._environment = environment
         self.data_dir = data_dir
-        self._script = script
         self._log = data_dir.parent / f"{data_dir.name}-{self.port}.log"
         self.process = self._start()
 
@@ -36,7 +39,7 @@ class LocalProcess:
         environment = {**os.environ, "PORT": str(self.port), "DATA_DIR": str(self.data_dir), **self._environment}
         with self._log.open("wb") as log:
             return subprocess.Popen(
-                ["sh", "-c", 'ulimit -f "$0"; exec "$@"', self._file_limit, sys.executable, str(self._script)],
+                self._command,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

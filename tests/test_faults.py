@@ -14,8 +14,6 @@ from faulty_store import FaultyStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_process import InProcessApi
-from local.aws import DurableAws
-from local.journal import Journal
 from processes import ROOT
 from stopwatch import Stopwatch
 from targets import Answer, Api, an_event, get, post
@@ -23,6 +21,8 @@ from token_admin import TokenAdmin
 from token_stage import local_client
 
 import app as event_api
+from local.aws import DurableAws
+from local.journal import Journal
 
 BOUND = 10  # seconds, in which a caller gets a response
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from local.journal import Call, Journal
 from processes import LocalProcess, eventually, failed_start
 from targets import an_event, get, post
+
+from local.journal import Call, Journal
 
 JOURNAL = "journal.jsonl"
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from botocore.client import BaseClient
-from local.aws import TABLES
 from moto import mock_aws
 
 from chalicelib.event import Content, parse
 from chalicelib.problem import EventNotFound, StoreUnavailable
 from chalicelib.dynamodb import HANDLER_SECONDS, Table, create_client
 from chalicelib.store import SECONDS_A_DAY, EventStore
+from local.aws import TABLES
 
 
 @pytest.fixture(name="calls")

@@ -11,6 +11,7 @@ import h11
 import hypercorn.protocol
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
+from hypercorn.events import Closed, Event
 from hypercorn.protocol.h11 import H11Protocol
 
 from local.settings import HOST
@@ -41,7 +42,27 @@ def http_problem(status: HTTPStatus) -> tuple[dict[str, str], str]:
 
 
 class Http1Protocol(H11Protocol):
-    """Hypercorn's HTTP/1.1. Like API Gateway it ignores `Upgrade`, and its errors have a body."""
+    """Hypercorn's HTTP/1.1, with three differences.
+
+    It ignores `Upgrade`, as API Gateway does. Its errors have a body. After the last response it ends the connection at
+    once if the client has ended its half; hypercorn itself waits for the keep-alive timeout.
+    """
+
+    _client_has_ended = False
+
+    async def handle(self, event: Event) -> None:
+        """Handle what happens on the connection."""
+        is_idle = self.stream is None
+        await super().handle(event)
+        if isinstance(event, Closed):
+            self._client_has_ended = True
+            if is_idle:
+                await self.send(Closed())
+
+    async def _maybe_recycle(self) -> None:
+        await super()._maybe_recycle()
+        if self._client_has_ended:
+            await self.send(Closed())
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Switch to no other protocol."""

@@ -25,6 +25,7 @@ TABLES = [
 TARGET = "DynamoDB_20120810."
 READS = ("Get", "BatchGet", "Query", "Scan", "Describe", "List", "TransactGet")
 JOURNALED_HEADERS = (b"x-amz-target", b"content-type", b"authorization")
+INTERNAL_ERROR = "com.amazonaws.dynamodb.v20120810#InternalServerError"
 CONDITION_FAILED = "ConditionalCheckFailedException"
 
 
@@ -99,7 +100,7 @@ class DurableAws:
                 text = f"The journal cannot be written ({exc.strerror or exc}): nothing was stored. Free some space."
                 with contextlib.suppress(OSError):  # stderr may be a file on the same disk
                     print(f"make run: {text}", file=sys.stderr)
-                return _response(500, {"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": text})
+                return _response(500, {"__type": INTERNAL_ERROR, "message": text})
             status = None
             try:
                 response = await self._apply(call)

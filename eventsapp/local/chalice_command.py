@@ -69,13 +69,12 @@ def running_endpoint() -> str:
 
 
 def listener(port: int, is_default: bool) -> socket.socket:
-    """Return a socket that listens on a port; `make run` may have the default one, then the next free one is taken."""
-    ports = range(port, 65536) if is_default else [port]
-    for number in ports:
+    """Return a socket that listens on a port. `make run` has the same default port: then it is the next free one."""
+    for number in range(port, 65536) if is_default else [port]:
         try:
             return open_listener(number)
         except OSError as exc:
-            reason = exc.strerror
+            reason = os.strerror(exc.errno)
     end(f"port {port} cannot be used ({reason}): take another, as in `--port 8001`.")
 
 

@@ -1,7 +1,7 @@
 """The journal: the write calls that the embedded AWS applied, one a line, in the order in which it applied them.
 
-An entry is in the file before the embedded AWS responds, so it survives `kill -9`. It is not synced to the disk: a power
-failure can lose the last seconds.
+An entry is in the file before the embedded AWS responds, so it survives `kill -9`. It is not synced to the disk: a
+power failure can lose the last seconds.
 """
 
 import contextlib

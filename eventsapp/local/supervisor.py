@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from asyncio.subprocess import PIPE, Process
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def require_free(port: int) -> None:
         open_listener(port).close()
     except OSError as exc:
         taken = exc.errno == errno.EADDRINUSE
-        why = "is in use: stop what listens there" if taken else f"cannot be had ({exc.strerror})"
+        why = "is in use: stop what listens there" if taken else f"cannot be used ({os.strerror(exc.errno)})"
         raise CannotRun(f"port {port} {why}, or take another, as in `make run PORT=8001`.") from exc
 
 
@@ -100,27 +101,27 @@ async def supervise_api(port: int, endpoint: str, stop: asyncio.Event, changed: 
         if api.returncode is None:
             await stop_api(api)
         elif api.returncode == UNCAUGHT:
-            print(f"make run: the API has the error above. Repair it under {APP_DIR}; then the API restarts.", flush=True)
+            print(f"make run: the API has the error above. It restarts after a change under {APP_DIR}.", flush=True)
             await wait_for_first(stop.wait(), changed.wait())
         elif not stop.is_set():
             code = api.returncode
             raise CannotRun(f"the API's process ended by itself (code {code}); start again with `make run`.")
 
 
-async def start_api(port: int, endpoint: str) -> asyncio.subprocess.Process:
+async def start_api(port: int, endpoint: str) -> Process:
     """Start the API's process. It ends when its stdin ends, and so with this process, even after `kill -9`."""
     environment = {**settings.api_environment(endpoint), "PORT": str(port)}
     # Ctrl-C reaches both processes. Only this one reacts, and then stops the other.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         return await asyncio.create_subprocess_exec(
-            sys.executable, str(Path(__file__).parent), "api", stdin=asyncio.subprocess.PIPE, env=environment
+            sys.executable, str(Path(__file__).parent), "api", stdin=PIPE, env=environment
         )
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
-async def stop_api(api: asyncio.subprocess.Process) -> None:
+async def stop_api(api: Process) -> None:
     """Stop the API's process after its last requests."""
     api.terminate()
     try:

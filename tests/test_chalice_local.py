@@ -1,0 +1,158 @@
+"""`chalice local`: it serves the API with the events of a running `make run`, or says in one sentence what to do."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from processes import ROOT, LocalProcess, eventually, free_port
+from targets import UrlApi, an_event, get, post
+
+CHALICE = Path(sys.executable).parent / "chalice"
+
+
+@contextmanager
+def chalice_local(data_dir: Path, log: Path, *options: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `chalice local` as a person does, in a clean shell, and end it with Ctrl-C."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [CHALICE, "local", *options],
+            cwd=ROOT / "eventsapp",
+            env={**clean, "DATA_DIR": str(data_dir), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)
+            process.wait(60)
+
+
+def served_url(log: Path) -> str:
+    """Return the URL that is printed when the API is there."""
+    found: list[str] = []
+
+    def is_printed() -> bool:
+        found[:] = re.findall(r"^Serving on (http://\S+) ", log.read_text(), re.M)
+        return bool(found)
+
+    assert eventually(is_printed), log.read_text()
+    return found[0]
+
+
+def check(url: str, running: LocalProcess) -> None:
+    """Assert that an API at a URL has the tokens and the events of another."""
+    event = an_event()
+    assert post(UrlApi(url, running.token), event).status == 201
+    assert get(running.api, event["id"]).status == get(UrlApi(url, running.token), event["id"]).status == 200
+    assert get(UrlApi(url), event["id"]).status == get(UrlApi(url, "unknown"), event["id"]).status == 401
+
+
+@pytest.mark.parametrize("options", [(), ("--no-autoreload",)])
+def test_api_has_the_events_of_make_run(local_process: LocalProcess, tmp_path: Path, options: tuple[str, ...]) -> None:
+    """The same token and events work at both; Ctrl-C ends it without a traceback."""
+    log = tmp_path / "log"
+    port = ("--port", str(free_port()))
+    with chalice_local(local_process.data_dir, log, "--stage", "local", *port, *options) as process:
+        url = served_url(log)
+        assert url == f"http://127.0.0.1:{port[1]}"
+        assert eventually(lambda: listens(url))
+        check(url, local_process)
+    assert process.returncode == 0 or options
+    assert "Traceback" not in log.read_text()
+
+
+def listens(url: str) -> bool:
+    """Tell whether an API responds."""
+    try:
+        return get(UrlApi(url), "unknown").status == 401
+    except OSError:
+        return False
+
+
+def test_port_of_make_run_is_left_to_it(data_dir: Path, tmp_path: Path) -> None:
+    """Both have the same default port: chalice takes the next free one, unless a person chose the port."""
+    log = tmp_path / "log"
+    with LocalProcess(data_dir) as running:
+        with chalice_local(data_dir, log, "--stage", "local"):
+            with chalice_local(data_dir, tmp_path / "second", "--stage", "local"):
+                first, second = served_url(log), served_url(tmp_path / "second")
+                assert first != second
+                for url in (first, second):
+                    assert eventually(lambda url=url: listens(url))
+                check(second, running)
+        with chalice_local(data_dir, log, "--stage", "local", "--port", str(running.port)) as process:
+            assert process.wait(60) != 0
+        assert log.read_text() == (
+            f"chalice local: port {running.port} cannot be used (Address already in use): "
+            "take another, as in `--port 8001`.\n"
+        )
+
+
+@pytest.mark.parametrize("reload", ["--autoreload", "--no-autoreload"])
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--stage", "local"), "`make run` does not run: start it in another terminal, then try again."),
+        ((), "the stage dev is in AWS: use `chalice local --stage local`."),
+        (("--stage", "prod"), "the stage prod is in AWS: use `chalice local --stage local`."),
+    ],
+)
+def test_start_that_cannot_be_is_one_sentence(
+    data_dir: Path, tmp_path: Path, reload: str, options: tuple[str, ...], sentence: str
+) -> None:
+    """The message says what to do, and the command ends with an error."""
+    log = tmp_path / "log"
+    with chalice_local(data_dir, log, reload, *options) as process:
+        assert process.wait(60) != 0
+    assert log.read_text() == f"chalice local: {sentence}\n"
+
+
+def test_address_of_a_killed_make_run_is_not_used(data_dir: Path, tmp_path: Path) -> None:
+    """After `kill -9` the file with the address is still there."""
+    with LocalProcess(data_dir) as running:
+        running.kill_all()
+    assert (data_dir / "aws.json").exists()
+    log = tmp_path / "log"
+    with chalice_local(data_dir, log, "--stage", "local") as process:
+        assert process.wait(60) != 0
+    assert log.read_text().startswith("chalice local: `make run` does not run")
+
+
+def test_other_commands_of_chalice_are_unchanged() -> None:
+    """A command that loads the app for another reason neither needs `make run` nor prints anything."""
+    ran = subprocess.run(
+        [CHALICE, "generate-models", "--stage", "local"],
+        cwd=ROOT / "eventsapp",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "chalice local" not in ran.stdout + ran.stderr
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_lambda_never_loads_the_local_part() -> None:
+    """Outside chalice's command line, the app does not even import it."""
+    probe = "import app, sys; print(sorted(name for name in sys.modules if name.split('.')[0] in ('local', 'click')))"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    ran = subprocess.run(
+        [sys.executable, "-c", probe],
+        cwd=ROOT / "eventsapp",
+        env={**environment, "AWS_LAMBDA_FUNCTION_NAME": "x"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == "[]\n"

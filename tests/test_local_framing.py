@@ -1,0 +1,183 @@
+"""Generated HTTP: a valid request gets its response; anything else gets one error and the end of the connection."""
+
+import json
+import re
+from typing import NamedTuple
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from processes import LocalProcess
+from raw_http import exchange, problem
+from targets import an_event, get
+
+SETTINGS = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+REFUSALS = {400, 413, 414, 421, 431, 501, 505}
+
+TOKEN_CHARACTERS = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+NAMES = st.text(TOKEN_CHARACTERS, min_size=1, max_size=20).map(lambda name: f"X-{name}".encode())
+VALUES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, blacklist_characters="\x7f"), max_size=40)
+SPACE = st.text(" \t", max_size=3).map(str.encode)
+
+
+class Framing(NamedTuple):
+    """How a body is sent: the headers for it, and the bytes."""
+
+    headers: bytes
+    body: bytes
+
+
+@st.composite
+def header_lines(draw: st.DrawFn) -> bytes:
+    """Lines that every server must accept."""
+    values = VALUES.filter(lambda value: value == value.strip("\x85\xa0")).map(lambda value: value.encode("latin-1"))
+    lines = draw(st.lists(st.tuples(NAMES, SPACE, values, SPACE), max_size=6))
+    return b"".join(b"%s:%s%s%s\r\n" % line for line in lines)
+
+
+@st.composite
+def bad_header_line(draw: st.DrawFn) -> bytes:
+    """A line that is no header."""
+    name, control = draw(NAMES), draw(st.sampled_from([b"\0", b"\r", b"\x01"]))
+    shapes = [name, b"%s : x" % name, b": x", b"%s\xe9: x" % name, b"a%sb: x" % control, b"a: b%sc" % control]
+    return draw(st.sampled_from(shapes)) + b"\r\n"
+
+
+@st.composite
+def chunks(draw: st.DrawFn, body: bytes, sizes: st.SearchStrategy[str]) -> bytes:
+    """A body in chunks of any size, with extensions."""
+    cuts = sorted(draw(st.lists(st.integers(1, len(body) - 1), max_size=4, unique=True)))
+    parts = [body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)])]
+    extension = draw(st.sampled_from([b"", b";a=b", b';a="b c"']))
+    return b"".join(
+        draw(sizes).format(len(part)).encode() + extension + b"\r\n" + part + b"\r\n" for part in parts
+    )
+
+
+@st.composite
+def clear_framing(draw: st.DrawFn, body: bytes) -> Framing:
+    """A body whose length every server reads in the same way."""
+    if draw(st.booleans()):
+        length = b"Content-Length:%s%d%s\r\n" % (draw(SPACE), len(body), draw(SPACE))
+        return Framing(length * draw(st.integers(1, 2)), body)
+    trailer = draw(st.sampled_from([b"", b"X-Trailer: a\r\n"]))
+    sent = draw(chunks(body, st.sampled_from(["{:x}", "{:X}", "0{:x}"]))) + b"0\r\n" + trailer + b"\r\n"
+    return Framing(draw(st.sampled_from([b"Transfer-Encoding: chunked\r\n", b"transfer-encoding:CHUNKED\r\n"])), sent)
+
+
+@st.composite
+def unclear_framing(draw: st.DrawFn, body: bytes) -> Framing:
+    """A body whose length two servers may read differently, or nobody can."""
+    length = b"Content-Length: %d\r\n" % len(body)
+    chunked = b"Transfer-Encoding: chunked\r\n"
+    in_chunks = draw(chunks(body, st.just("{:x}"))) + b"0\r\n\r\n"
+    texts = [b"x", b"-1", b"+%d", b"0x%x", b"%d, 1", b"%d 1", b"%d.0", b"1_%d", b"", b"%d\xb2"]
+    text = draw(st.sampled_from(texts))
+    codings = ["gzip, chunked", "chunked, gzip", "chunked, chunked", "gzip", "identity", "xchunked", "chunked;q=1", ""]
+    coding = draw(st.sampled_from(codings)).encode()
+    kinds = [
+        Framing(b"Content-Length: %s\r\n" % (text % len(body) if b"%" in text else text), body),
+        Framing(length + b"Content-Length: %d\r\n" % (len(body) + draw(st.integers(1, 20))), body),
+        Framing(b"Transfer-Encoding: %s\r\n" % coding, in_chunks),
+        Framing(chunked + chunked, in_chunks),
+        Framing(chunked + length, in_chunks),
+        Framing(length + chunked, in_chunks),
+        Framing(chunked, b"%x\r\n%sX\r\n0\r\n\r\n" % (len(body), body)),
+        Framing(chunked, draw(st.sampled_from([b"-1", b"+1", b"0x1", b"g", b" 1", b"", b"1" * 30])) + b"\r\n" + body),
+        Framing(draw(bad_header_line()) + length, body),
+        Framing(length + draw(bad_header_line()), body),
+    ]
+    return draw(st.sampled_from(kinds))
+
+
+def a_request(local_process: LocalProcess, framing: Framing, lines: bytes = b"", version: str = "1.1") -> bytes:
+    """Return a POST with a hidden request behind it, which stores nothing and ends the connection."""
+    token = f"Authorization: Bearer {local_process.token}\r\nHost: localhost\r\n"
+    head = f"POST /events HTTP/{version}\r\n{token}Content-Type: application/json\r\n".encode()
+    hidden = f"GET /events/hidden HTTP/1.1\r\n{token}Connection: close\r\n\r\n".encode()
+    return head + lines + framing.headers + b"\r\n" + framing.body + hidden
+
+
+@SETTINGS
+@given(data=st.data(), lines=header_lines())
+def test_clear_request_gets_its_response(local_process: LocalProcess, data: st.DataObject, lines: bytes) -> None:
+    """Whatever valid headers and framing a request has, it is stored, and the next request follows it."""
+    event = an_event()
+    framing = data.draw(clear_framing(json.dumps(event).encode()))
+    responses, closed = exchange(local_process.api.host, a_request(local_process, framing, lines))
+    assert ([response.status for response in responses], closed) == ([201, 404], True)
+    assert json.loads(responses[0].body)["id"] == event["id"]
+
+
+@SETTINGS
+@given(data=st.data(), lines=header_lines())
+def test_unclear_request_gets_one_error(local_process: LocalProcess, data: st.DataObject, lines: bytes) -> None:
+    """A request whose end is not clear is refused, its event is not stored, and no hidden request is executed."""
+    event = an_event()
+    framing = data.draw(unclear_framing(json.dumps(event).encode()))
+    responses, closed = exchange(local_process.api.host, a_request(local_process, framing, lines), half_close=True)
+    assert ([response.status for response in responses], closed) in (([400], True), ([501], True))
+    assert problem(responses[0])["type"] == "about:blank"
+    assert get(local_process.api, event["id"]).status == 404
+
+
+@SETTINGS
+@given(data=st.data())
+def test_chunks_in_http_1_0_are_refused(local_process: LocalProcess, data: st.DataObject) -> None:
+    """HTTP/1.0 has no transfer codings, so another server would read another body."""
+    event = an_event()
+    body = data.draw(chunks(json.dumps(event).encode(), st.just("{:x}"))) + b"0\r\n\r\n"
+    request = a_request(local_process, Framing(b"Transfer-Encoding: chunked\r\n", body), version="1.0")
+    responses, closed = exchange(local_process.api.host, request)
+    assert ([response.status for response in responses], closed) == ([400], True)
+
+
+TARGETS = st.lists(
+    st.sampled_from(
+        """/ // events /events /events/ evil.example http:// https:// localhost @ : ? a=b # x ; %2F %2f.. .. . * %zz %00
+        %ff \\ [ ] {event_id} | " < & +""".split()
+    ),
+    min_size=1,
+).map("".join)
+
+
+@SETTINGS
+@given(method=st.sampled_from(["GET", "POST", "HEAD", "PUT", "OPTIONS", "BREW", "get"]), target=TARGETS)
+def test_no_target_causes_a_fault(local_process: LocalProcess, method: str, target: str) -> None:
+    """Any target gets one response, never a 500, and `Location` never names a host."""
+    body = json.dumps(event := an_event())
+    lines = f"Host: localhost\r\nAuthorization: Bearer {local_process.token}\r\nContent-Type: application/json\r\n"
+    lines += f"Connection: close\r\nContent-Length: {len(body)}\r\n"
+    request = f"{method} {target} HTTP/1.1\r\n{lines}\r\n{body}"
+    received = exchange(local_process.api.host, request.encode())
+    (status,) = received.statuses
+    assert status < 500
+    if status == 201:
+        assert received.responses[0].headers["location"] == f"/events/{event['id']}"
+        assert "#" not in target
+    elif method != "HEAD" and status not in (200, 304):
+        problem(received.responses[0])
+
+
+@SETTINGS
+@given(host=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=20))
+def test_only_own_names_are_served(local_process: LocalProcess, host: str) -> None:
+    """Any other Host gets 421, or 400 where it is no host."""
+    request = f"GET /events/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+    (status,) = exchange(local_process.api.host, request).statuses
+    own = re.fullmatch(rf"(127\.0\.0\.1|localhost|\[::1])(:{local_process.port})?", host.lower())
+    assert status in ({401} if own else {400, 421})
+
+
+@SETTINGS
+@given(garbage=st.binary(max_size=200))
+def test_garbage_gets_one_error(local_process: LocalProcess, garbage: bytes) -> None:
+    """Bytes that are no request get one error, or none if the client stops before the end of its headers."""
+    received = exchange(local_process.api.host, garbage, half_close=True)
+    assert received.closed
+    assert len(received.responses) <= 1
+    assert set(received.statuses) <= REFUSALS
+
+
+def test_server_has_logged_no_fault(local_process: LocalProcess) -> None:
+    """None of these requests caused an error in the server itself."""
+    assert "Traceback" not in local_process.output
