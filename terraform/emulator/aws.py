@@ -8,7 +8,6 @@ import asyncio
 import json
 import os
 import re
-import signal
 import socket
 import stat
 import sys
@@ -20,11 +19,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from hypercorn.asyncio import serve as serve_asgi
-from hypercorn.config import Config
-
 from .api_gateway import add_missing_operations
 from .iam import correct_policy_evaluation
+from .http_server import HttpServer
 from .lambda_functions import CheckedFunctions
 from .logs import accept_new_keys
 from .sts import require_oidc_provider
@@ -52,33 +49,14 @@ async def serve(folder: Path) -> None:
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     port = listener.getsockname()[1]
     prepare_environment(folder, port)
-    aws = CorrectedAws()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, stop.set)
+    server = HttpServer(CorrectedAws())
     if stat.S_ISFIFO(os.fstat(0).st_mode):
-        threading.Thread(target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(stop.set)), daemon=True).start()
+        threading.Thread(target=lambda: (sys.stdin.read(), server.stop()), daemon=True).start()
     address = folder / "aws.json"
     address.with_suffix(".new").write_text(json.dumps({"endpoint": f"http://{HOST}:{port}", "pid": os.getpid()}))
     address.with_suffix(".new").rename(address)
-    await serve_asgi(aws, server_config(listener), shutdown_trigger=stop.wait)
+    await server.serve(listener)
     import_module("ministack.core.lambda_runtime").reset()  # ends the functions' processes, and waits for their end
-
-
-def server_config(listener: socket.socket) -> Config:
-    """Return the HTTP server's settings: only the client closes a connection.
-
-    hypercorn can still execute a request that arrives while it closes an idle connection. The response is lost, the
-    AWS SDK sends the request again, and a create fails with EntityAlreadyExists. The AWS provider's client closes
-    idle connections after 90 seconds, botocore never does.
-    """
-    config = Config()
-    config.bind = [f"fd://{listener.detach()}"]
-    config.loglevel = "WARNING"
-    config.keep_alive_timeout = 7 * 24 * 3600  # seconds
-    config.keep_alive_max_requests = sys.maxsize
-    return config
 
 
 def prepare_environment(folder: Path, port: int) -> None:
