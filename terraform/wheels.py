@@ -107,8 +107,10 @@ def check_wheel(contents: Contents, dist_info: str, target: Target) -> set[str]:
             raise PackageError(f"{dist_info}/{name} is missing in the zip: run `make package` again.")
     tags = Parser().parsestr(contents[f"{dist_info}/WHEEL"].decode()).get_all("Tag", [])
     if not any(target.supports(tag) for line in tags for tag in parse_tag(line)):
+        is_compiled_here = any("-linux_" in line for line in tags)
         raise PackageError(
-            f"{wheel} is made for {', '.join(tags)}, but the functions run on {target}: check that the package index "
+            f"{wheel} is made for {', '.join(tags)}, but the functions run on {target}"
+            f"{', without the libraries of this machine' if is_compiled_here else ''}: check that the package index "
             "has a wheel for it, then run `make package` again."
         )
     files = set()

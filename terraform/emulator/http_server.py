@@ -3,8 +3,8 @@
 A client that loses a response sends the request again, and a create then fails with EntityAlreadyExists. Two causes:
 
 - The AWS SDK for Go, which Terraform's provider uses, may close a connection in the short time between a response's
-  header and its body, if the header comes before its own thread has finished with sending the request. A real AWS is too
-  slow for that. Here header and body are sent at once.
+  header and its body, if the header comes before its own thread has finished with sending the request. A real AWS is
+  too slow for that. Here header and body are sent at once.
 - A server that closes an idle connection may do so while the client sends the next request on it. Here only clients
   close connections: Go after 90 idle seconds, botocore never.
 """
