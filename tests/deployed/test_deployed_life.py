@@ -3,6 +3,7 @@
 import http.client
 import subprocess
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from callers import CALLERS, check
@@ -29,17 +30,40 @@ def add_header(event, get_response):
 """
 
 
-def test_code_change_is_published_as_a_new_version(stack: Stack, url_api: UrlApi) -> None:
-    """A new package becomes a new version, the alias moves to it, and stored events stay."""
-    event, before = an_event(), live_version(stack)
-    assert post(url_api, event).status == 201
+class Before(NamedTuple):
+    """What was so before the stage changed."""
+
+    version: int
+    event: dict[str, Any]
+
+
+@pytest.fixture(name="before", scope="module")
+def _before(stack: Stack, url_api: UrlApi) -> Before:
+    """Change the running stage: its code, and its settings to what prod has."""
+    before = Before(live_version(stack), an_event())
+    assert post(url_api, before.event).status == 201
     with open(stack.project / "eventsapp" / "app.py", "a", encoding="utf-8") as source:
         source.write(NEW_CODE)
+    stack.settings.update(
+        customer_key="true",
+        firewall="{requests_per_address=15000}",
+        concurrency="{api_handler=5,authorizer=5}",
+    )
     stack.package()
     stack.apply()
-    assert live_version(stack) == before + 1
-    response = get(url_api, event["id"])
+    return before
+
+
+def test_code_change_is_published_as_a_new_version(stack: Stack, url_api: UrlApi, before: Before) -> None:
+    """A new package becomes a new version, the alias moves to it, and stored events stay."""
+    assert live_version(stack) == before.version + 1
+    response = get(url_api, before.event["id"])
     assert (response.status, response.headers["x-code"]) == (200, "new")
+
+
+@pytest.mark.usefixtures("before")
+def test_changed_stage_is_as_described(stack: Stack) -> None:
+    """After the change, a plan is empty."""
     assert stack.plan() == ""
 
 
@@ -58,15 +82,9 @@ def assert_encrypted_and_limited(stack: Stack) -> None:
     assert [group["logGroupName"] for group in groups if not group.get("kmsKeyId", "").endswith(key)] == []
 
 
+@pytest.mark.usefixtures("before")
 def test_running_stage_can_get_a_key_a_firewall_and_limits(stack: Stack, bare_api: UrlApi, admin: TokenAdmin) -> None:
     """The deploy role can add to a running stage what prod has; callers notice no difference."""
-    stack.settings.update(
-        customer_key="true",
-        firewall="{requests_per_address=15000}",
-        concurrency="{api_handler=5,authorizer=5}",
-    )
-    stack.apply()
-    assert stack.plan() == ""
     assert_encrypted_and_limited(stack)
     *_, api_id, stage = bare_api.path.split("/")
     stage_arn = f"arn:aws:apigateway:{stack.region}::/restapis/{api_id}/stages/{stage}"
@@ -120,5 +138,5 @@ def test_destroy_leaves_nothing(stack: Stack) -> None:
 
 def processes_in(folder: Path) -> list[str]:
     """Return the command lines that name a folder: the emulated AWS and its functions."""
-    processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    processes = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True).stdout
     return [line for line in processes.splitlines() if str(folder) in line]
