@@ -98,6 +98,18 @@ def a_request(local_process: LocalProcess, framing: Framing, lines: bytes = b"",
 
 
 @SETTINGS
+@given(data=st.data(), version=st.sampled_from(["1.0", "1.1"]))
+def test_data_behind_the_last_request_is_ignored(local_process: LocalProcess, data: st.DataObject, version: str) -> None:
+    """Where a client says that its request is the last one, more data neither spoils its response nor has another."""
+    event = an_event()
+    body = json.dumps(event).encode()
+    close = data.draw(st.sampled_from([b"Connection: close\r\n", b"" if version == "1.0" else b"connection:CLOSE\r\n"]))
+    framing = Framing(b"Content-Length: %d\r\n" % len(body), body + data.draw(st.sampled_from([b"\r\n", b"\0", b""])))
+    responses, closed = exchange(local_process.api.host, a_request(local_process, framing, close, version))
+    assert ([response.status for response in responses], closed) == ([201], True)
+
+
+@SETTINGS
 @given(data=st.data(), lines=header_lines())
 def test_clear_request_gets_its_response(local_process: LocalProcess, data: st.DataObject, lines: bytes) -> None:
     """Whatever valid headers and framing a request has, it is stored, and the next request follows it."""
@@ -126,7 +138,8 @@ def test_chunks_in_http_1_0_are_refused(local_process: LocalProcess, data: st.Da
     """HTTP/1.0 has no transfer codings, so another server would read another body."""
     event = an_event()
     body = data.draw(chunks(json.dumps(event).encode(), st.just("{:x}"))) + b"0\r\n\r\n"
-    request = a_request(local_process, Framing(b"Transfer-Encoding: chunked\r\n", body), version="1.0")
+    framing = Framing(b"Transfer-Encoding: chunked\r\n", body)
+    request = a_request(local_process, framing, version="1.0")
     responses, closed = exchange(local_process.api.host, request)
     assert ([response.status for response in responses], closed) == ([400], True)
 

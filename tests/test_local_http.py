@@ -233,6 +233,17 @@ def test_body_that_does_not_arrive_is_408(monkeypatch: pytest.MonkeyPatch) -> No
         asyncio.run(server.read_body(receive, {}))
 
 
+def test_part_of_a_body_is_no_body() -> None:
+    """If the client leaves in the middle of its body, the app does not get the part."""
+    messages = [{"type": "http.request", "body": b"{}", "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> dict[str, object]:
+        return messages.pop(0)
+
+    with pytest.raises(server.HttpError, match="Bad Request"):
+        asyncio.run(server.read_body(receive, {}))
+
+
 def test_caller_that_leaves_is_not_made_a_fuss_of(local_api: UrlApi, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A connection that is cut in the middle leaves no traceback, and the server goes on."""
     host, port = local_api.host.split(":")

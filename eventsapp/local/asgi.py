@@ -41,14 +41,25 @@ def http_problem(status: HTTPStatus) -> tuple[dict[str, str], str]:
     return {"Content-Type": "application/problem+json", "Connection": "close"}, json.dumps(body)
 
 
+class Connection(h11.Connection):
+    """h11's connection. It ignores data behind the last request, so that this request gets its response."""
+
+    def next_event(self) -> Any:
+        """Return the next event that the client's data makes."""
+        return h11.NEED_DATA if self.their_state is h11.MUST_CLOSE else super().next_event()
+
+
 class Http1Protocol(H11Protocol):
-    """Hypercorn's HTTP/1.1, with three differences.
+    """Hypercorn's HTTP/1.1, with three more differences.
 
     It ignores `Upgrade`, as API Gateway does. Its errors have a body. After the last response it ends the connection at
     once if the client has ended its half; hypercorn itself waits for the keep-alive timeout.
     """
 
-    _client_has_ended = False
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.connection = Connection(h11.SERVER, self.config.h11_max_incomplete_size)
+        self._client_has_ended = False
 
     async def handle(self, event: Event) -> None:
         """Handle what happens on the connection."""
