@@ -11,7 +11,7 @@ import h11
 import hypercorn.protocol
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.h11 import H11Protocol
 
 from local.settings import HOST
@@ -50,10 +50,10 @@ class Connection(h11.Connection):
 
 
 class Http1Protocol(H11Protocol):
-    """Hypercorn's HTTP/1.1, with three more differences.
+    """Hypercorn's HTTP/1.1, with more differences.
 
-    It ignores `Upgrade`, as API Gateway does. Its errors have a body. After the last response it ends the connection at
-    once if the client has ended its half; hypercorn itself waits for the keep-alive timeout.
+    It ignores `Upgrade`, as API Gateway does. Its errors have a body. If the client ends its half of the connection in
+    the middle of a body, the app responds; otherwise the connection ends at once after the last response.
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -63,6 +63,8 @@ class Http1Protocol(H11Protocol):
 
     async def handle(self, event: Event) -> None:
         """Handle what happens on the connection."""
+        if isinstance(event, RawData) and not event.data:
+            return  # the end of the client's half; Closed follows
         is_idle = self.stream is None
         await super().handle(event)
         if isinstance(event, Closed):

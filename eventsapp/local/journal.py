@@ -4,7 +4,6 @@ An entry is in the file before the embedded AWS responds, so it survives `kill -
 power failure can lose the last seconds.
 """
 
-import contextlib
 import fcntl
 import json
 import os
@@ -69,16 +68,14 @@ class Journal:
         return CannotRun(f"{self._path} does not replay at byte {offset}: move it away to start without its events.")
 
     def append(self, call: Call) -> None:
-        """Write a call. Raises OSError if that fails, for example on a full disk; the journal is as before then."""
+        """Write a call. Raises OSError if that fails, for example on a full disk.
+
+        A part of the line may be in the file then. The next append removes it, or the next start.
+        """
         line = _encode(call)
-        os.ftruncate(self._file, self._end)  # an earlier removal may have failed
-        try:
-            if os.write(self._file, line) != len(line):
-                raise OSError("the file system took only a part of the entry")
-        except OSError:
-            with contextlib.suppress(OSError):  # the next append tries again
-                os.ftruncate(self._file, self._end)
-            raise
+        os.ftruncate(self._file, self._end)
+        if os.write(self._file, line) != len(line):
+            raise OSError("the file system took only a part of the entry")
         self._last_start, self._end = self._end, self._end + len(line)
 
     def remove_last(self) -> None:
