@@ -182,14 +182,14 @@ def test_change_reloads_and_a_fault_waits_for_its_repair(tmp_path: Path) -> None
             except OSError:
                 return "not listening"
 
-        assert title() == "There is no such event"
-        problem.write_text(code.replace("There is no such event", "Nothing here"))
+        assert title() == "Not Found"
+        problem.write_text(code.replace('404: "Not Found"', '404: "Nothing here"'))
         assert eventually(lambda: title() == "Nothing here")
         problem.write_text("this is no Python")
         assert eventually(lambda: "SyntaxError" in running.output)
         assert title() == "not listening"
         problem.write_text(code)
-        assert eventually(lambda: title() == "There is no such event")
+        assert eventually(lambda: title() == "Not Found")
         assert get(api, event["id"]).status == 200
 
 

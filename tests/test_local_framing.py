@@ -99,7 +99,9 @@ def a_request(local_process: LocalProcess, framing: Framing, lines: bytes = b"",
 
 @SETTINGS
 @given(data=st.data(), version=st.sampled_from(["1.0", "1.1"]))
-def test_data_behind_the_last_request_is_ignored(local_process: LocalProcess, data: st.DataObject, version: str) -> None:
+def test_data_after_the_last_request_is_ignored(
+    local_process: LocalProcess, data: st.DataObject, version: str
+) -> None:
     """Where a client says that its request is the last one, more data neither spoils its response nor has another."""
     event = an_event()
     body = json.dumps(event).encode()

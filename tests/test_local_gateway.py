@@ -45,9 +45,9 @@ def test_caller_without_auth_has_all_scopes(gateway: Gateway) -> None:
 
 
 def test_repeated_header_reaches_the_event(local_process: LocalProcess) -> None:
-    """The last line of a header counts where the header is no list: here the token."""
+    """The authorizer gets the last line of Authorization; the function refuses several lines."""
     lines = [f"Authorization: Bearer {token}\r\n" for token in ("x", local_process.token)]
-    for ordered, status in ((lines, 404), (lines[::-1], 401)):
+    for ordered, status in ((lines, 400), (lines[::-1], 401)):
         request = f"GET /events/x HTTP/1.1\r\nHost: localhost\r\n{''.join(ordered)}Connection: close\r\n\r\n"
         assert exchange(local_process.api.host, request.encode()).statuses == [status]
 

@@ -120,7 +120,8 @@ def test_unknown_stage_is_one_sentence(project: Path) -> None:
 def test_wheel_compiled_on_this_machine_is_refused(app: Path, wheels: Path, tmp_path: Path) -> None:
     """Chalice takes a linux_x86_64 wheel, whose binary needs the libraries of the machine that compiled it."""
     write_msgspec(wheels, tag=f"{CP}-{CP}-linux_x86_64")
-    with pytest.raises(PackageError, match=f"msgspec-{VERSION} is made for .*linux_x86_64, .*, without the libraries of"):
+    text = f"msgspec-{VERSION} is made for .*linux_x86_64, .*, without the libraries of"
+    with pytest.raises(PackageError, match=text):
         package_app(app, "dev", tmp_path / "package")
 
 

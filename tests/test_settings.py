@@ -63,7 +63,7 @@ READERS = [  # the tests that read the settings of the project; all others bring
     "tests/test_terraform.py::test_terraform_is_formatted",
     "tests/test_sources.py",
     "tests/test_workflows.py",
-    "tests/test_merge.py::test_each_stage_of_the_config_has_its_tfvars_or_none_has",
+    "tests/test_merge.py::test_each_stage_of_the_config_has_its_tfvars",
 ]
 
 

@@ -42,7 +42,7 @@ class Gateway(LocalGateway):
         event["multiValueHeaders"] = lines
         context = self._generate_lambda_context()
         # A browser sends preflights without a token.
-        is_preflight = method == "OPTIONS" and "origin" in last and "access-control-request-method" in last
+        is_preflight = cors.is_preflight(method, origin, last.get("access-control-request-method"))
         try:
             if not (is_preflight and cors.allowed_origins()):
                 event, context = self._authorizer.authorize(path, event, context)
@@ -80,7 +80,6 @@ def problem_response(error: problem.Problem, origin: str | None) -> dict[str, An
 
 def response(status: int, headers: dict[str, str], body: str, origin: str | None) -> dict[str, Any]:
     """Return a response in the form of Lambda's proxy integration, with CORS headers for the origin."""
-    shared = cors.response_headers(origin)
-    vary = ", ".join(value["Vary"] for value in (headers, shared) if "Vary" in value)
-    merged = {**headers, **shared, **({"Vary": vary} if vary else {})}
-    return {"statusCode": status, "headers": merged, "multiValueHeaders": {}, "body": body}
+    vary = [headers["Vary"]] if "Vary" in headers else []
+    with_cors = {**headers, **cors.response_headers(origin, *vary)}
+    return {"statusCode": status, "headers": with_cors, "multiValueHeaders": {}, "body": body}
