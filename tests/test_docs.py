@@ -1,0 +1,260 @@
+"""The README and docs/: every command runs, or says that it needs an AWS account; tables and links are right."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import token_cli
+from chalicelib.problem import Problem
+from chalicelib.token import BEARER
+from faulty_store import FaultyStore
+from processes import ROOT, LocalProcess
+from roots import copied_project
+
+PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *(ROOT / "docs").glob("*.md")]
+NEEDS_AWS = "*Needs an AWS account:*"
+
+# Commands that other tests run.
+RUN_ELSEWHERE = {
+    "make run": "test_local.py",
+    "make test": "test_lint.py",  # this is the command that runs the tests
+    "make deploy-local": "test_deploy_local.py",
+    "make destroy-local": "test_deploy_local.py",
+    "make -s region STAGE=prod": "test_sources.py",
+}
+
+
+class Block(NamedTuple):
+    """A block of shell commands on a page."""
+
+    page: str
+    text: str
+    needs_aws: bool
+
+
+def blocks(path: Path, language: str = "sh") -> list[Block]:
+    """Return the blocks of a language on a page."""
+    found = re.finditer(rf"(?:([^\n]*)\n\n)? *```{language}\n(.*?)\n *```", path.read_text(), re.DOTALL)
+    return [Block(path.name, unindented(match[2]), (match[1] or "").strip() == NEEDS_AWS) for match in found]
+
+
+def unindented(text: str) -> str:
+    """Return a block without the indentation of the list that it is in."""
+    margin = len(text) - len(text.lstrip(" "))
+    return "\n".join(line[margin:] for line in text.splitlines())
+
+
+def here(page: str) -> list[str]:
+    """Return the blocks of a page that need no AWS account and that no other test runs."""
+    (path,) = [path for path in PAGES if path.name == page]
+    return [block.text for block in blocks(path) if not block.needs_aws and block.text not in RUN_ELSEWHERE]
+
+
+TESTED_HERE = {"README.md", "api.md", "tokens.md", "changing-the-code.md", "upgrading.md"}
+
+
+def test_every_command_is_run_or_needs_an_aws_account() -> None:
+    """No page has a command that nobody ran, and each test that is named as the one that runs it exists."""
+    assert {path.name for path in PAGES if here(path.name)} == TESTED_HERE
+    assert all((ROOT / "tests" / name).exists() for name in RUN_ELSEWHERE.values())
+
+
+@pytest.mark.parametrize("block", [block for path in PAGES for block in blocks(path)], ids=lambda block: block.page)
+def test_command_is_understood_by_every_shell(block: Block) -> None:
+    """A block is valid for sh, and its make targets exist."""
+    checked = subprocess.run(["sh", "-n"], input=block.text, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert "<<<" not in block.text and "[[" not in block.text  # dash knows neither
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"\bmake (?:-s )?([a-z][a-z-]*)", block.text)) <= targets
+
+
+@pytest.fixture(name="running", scope="module")
+def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProcess]:
+    """`make run`, with its events in the folder that the pages name."""
+    with LocalProcess(tmp_path_factory.mktemp("docs") / ".local") as running:
+        yield running
+
+
+def curl(running: LocalProcess, text: str) -> list[str]:
+    """Run the curl commands of a block as they are; return what each prints."""
+    commands = re.findall(r"^curl (?:.*\\\n)*.*$", text, re.M)
+    assert commands and all(command.startswith("curl -i http://127.0.0.1:8000/") for command in commands)
+    here_ = [command.replace("http://127.0.0.1:8000", running.url) for command in commands]
+    return [subprocess.check_output(line, shell=True, text=True, cwd=running.data_dir.parent) for line in here_]
+
+
+NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
+
+
+@NEEDS_CURL
+def test_readme_shows_the_real_responses(running: LocalProcess) -> None:
+    """The README's curl commands get the responses that the text around them names."""
+    post, reads = here("README.md")
+    first, again = curl(running, post) + curl(running, post)
+    (changed,) = curl(running, post.replace("42.50", "43.50"))
+    statuses = [response.split()[1] for response in (first, again, changed, *curl(running, reads))]
+    assert statuses == ["201", "200", "409", "200", "404", "401"]
+    assert "Idempotent-Replayed: true" in again
+    documented = re.search(r"```\nHTTP/1.1 201.*?\n\n(.*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert documented is not None
+    created_at = r'"created_at":"[^"]*"'
+    assert re.sub(created_at, "", first.splitlines()[-1]) == re.sub(created_at, "", documented[1])
+    etag = re.search(r"ETag: .*", documented[0])
+    assert etag is not None and etag[0].lower() in first.lower()
+
+
+@NEEDS_CURL
+def test_api_page_shows_requests_that_work(running: LocalProcess) -> None:
+    """The API page's curl commands store an event and read it."""
+    responses = [response for block in here("api.md") for response in curl(running, block)]
+    assert [response.split()[1] for response in responses] == ["201", "200"]
+
+
+def test_client_of_the_readme_stores_once_whatever_fails(running: LocalProcess) -> None:
+    """The README's client gets its event stored, also when responses are lost or the API is in trouble."""
+    (block,) = blocks(ROOT / "README.md", "python")
+    assert len(block.text.splitlines()) <= 25
+    names: dict[str, Any] = {}
+    exec(compile(block.text, "README.md", "exec"), names)  # pylint: disable=exec-used  # the page's own code
+    event = {"id": "client-1", "type": "client.test", "payload": {"n": 1}}
+    api = FaultyStore(f"{running.url}/events")  # it fails as a test says, in front of any server
+    try:
+        for fault in ("cut", "503 ServiceUnavailable", "written, cut", "written, cut short", "none"):
+            api.faults = [fault]
+            assert names["store"](api.url, running.token, event)["payload"] == {"n": 1}
+        with pytest.raises(names["urllib"].error.HTTPError, match="409"):
+            names["store"](api.url, running.token, {**event, "payload": {}})
+        api.afterwards = "cut"
+        with pytest.raises(TimeoutError, match="client-2"):
+            names["store"](api.url, running.token, {**event, "id": "client-2"}, seconds=0.5)
+    finally:
+        api.close()
+
+
+def test_token_commands_work(running: LocalProcess) -> None:
+    """The commands of the page about tokens work, in their order; `$(...)` takes the token alone."""
+    commands, captured = here("tokens.md")
+
+    def token_command(line: str) -> str:
+        (arguments,) = re.findall(r'make (?:-s )?token ARGS="([^"]*)"', line)
+        program = [sys.executable, str(ROOT / "eventsapp" / "token_cli.py"), *shlex.split(arguments)]
+        environment = {"DATA_DIR": str(running.data_dir)}
+        return subprocess.run(program, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+    first = token_command(commands.splitlines()[0])
+    key_id = first.split("_")[1]
+    for line in commands.splitlines()[1:]:
+        token_command(line.replace("KEY_ID", key_id))
+    assert re.fullmatch(r"evt_\w+", token_command(captured))
+
+
+def test_token_commands_for_deployed_stages_are_understood() -> None:
+    """Each other `make token` command is one that the program understands."""
+    lines = [line for path in PAGES for line in re.findall(r'make (?:-s )?token ARGS="([^"]*)"', path.read_text())]
+    assert len(lines) >= 10
+    for line in lines:
+        known = line.replace("KEY_ID", "4fJq0ZpXn2RkYw8T").replace("$stage", "prod")
+        command, *options = shlex.split(known)
+        token_cli.commands.commands[command].make_context(command, options)
+
+
+def test_field_is_added_as_the_page_says(tmp_path: Path) -> None:
+    """The page "Changing the code" adds a field in two places, and its command passes."""
+    page = ROOT / "docs" / "changing-the-code.md"
+    declaration, field, valid, invalid = (block.text for block in blocks(page, "python"))
+    project = copied_project(tmp_path / "project")
+    shutil.copytree(ROOT / "tests", project / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", project)
+    module, bodies = project / "eventsapp" / "chalicelib" / "event.py", project / "tests" / "bodies.py"
+    code = module.read_text().replace("\n\nclass CallerFields", f"\n\n{declaration}\n\n\nclass CallerFields")
+    module.write_text(code.replace("    occurred_at: ", f"    {field}\n    occurred_at: ", 1))
+    tables = bodies.read_text().replace("\nVALID_BODIES = [\n", f"\nVALID_BODIES = [\n    {valid}\n")
+    bodies.write_text(tables.replace("\nINVALID_BODIES = [\n", f"\nINVALID_BODIES = [\n    {invalid}\n"))
+    assert module.read_text() != (ROOT / "eventsapp" / "chalicelib" / "event.py").read_text()
+    (command,) = here("changing-the-code.md")
+    python, *arguments = shlex.split(command)
+    assert python == ".venv/bin/python"
+    run = subprocess.run(
+        [sys.executable, *arguments, "-p", "no:cacheprovider"], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout
+
+
+def test_release_is_made_and_taken_in_as_the_page_says(tmp_path: Path) -> None:
+    """The git commands of the page about upgrades work: a tag is pushed, and a fork merges it."""
+    take_in, make_release = here("upgrading.md")
+    upstream, fork = tmp_path / "upstream.git", tmp_path / "fork.git"
+
+    def shell(text: str, folder: Path) -> None:
+        identity = "git config user.name test; git config user.email test@example.com; set -e\n"
+        subprocess.run(["sh", "-c", identity + text], cwd=folder, check=True, capture_output=True)
+
+    shell(f"git init -q -b main --bare {upstream}; git clone -q {upstream} ours", tmp_path)
+    shell("git commit -q --allow-empty -m first; git push -q origin main", tmp_path / "ours")
+    shell(f"git clone -q --bare {upstream} {fork}; git clone -q {fork} theirs", tmp_path)
+    shell(f"git commit -q --allow-empty -m second; git push -q origin main\n{make_release}", tmp_path / "ours")
+    url = re.search(r"https://github.com/\S+", take_in)
+    assert url is not None and "\nmake test\n" in take_in
+    shell(take_in.replace(url[0], str(upstream)).replace("\nmake test\n", "\n"), tmp_path / "theirs")
+    log = subprocess.check_output(["git", "log", "--format=%s", "main"], cwd=fork, text=True)
+    assert log.splitlines() == ["second", "first"]
+
+
+# Tables, names and links
+
+
+def test_pattern_for_secret_scanners_is_the_tokens() -> None:
+    """The pattern for secret scanners is the one that the gateway uses."""
+    (pattern,) = re.findall(r"`(evt_\[[^`]*)`", (ROOT / "docs" / "tokens.md").read_text())
+    assert f"^[Bb][Ee][Aa][Rr][Ee][Rr] +{pattern}$" == BEARER
+
+
+def test_threats_name_existing_tests() -> None:
+    """Each test in the table of threats exists."""
+    named = set(re.findall(r"`(?:tests/)?(\w+\.py)`", (ROOT / "docs" / "security.md").read_text()))
+    assert len(named) >= 6
+    assert named <= {path.name for path in (ROOT / "tests").rglob("*.py")}
+
+
+def test_every_problem_type_is_documented() -> None:
+    """The table of errors has each type with its status, and no other."""
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \|", (ROOT / "docs" / "api.md").read_text(), re.M)
+    assert sorted(rows) == sorted((kind.type, str(kind.status)) for kind in Problem.__subclasses__())
+
+
+def test_every_setting_of_a_stage_is_documented() -> None:
+    """The page about the deployment has each variable of a stage."""
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    variables = re.findall(r'^variable "(\w+)"', (ROOT / "terraform" / "variables.tf").read_text(), re.M)
+    assert [name for name in variables if f"| `{name}`" not in page and name != "stage"] == []
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Each link to another page or heading leads to one."""
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text()):
+        name, _, anchor = target.partition("#")
+        page = (path.parent / name) if name else path
+        assert page.exists(), target
+        assert not anchor or anchor in anchors(page.read_text()), target
+
+
+def test_each_silenced_lint_has_its_reason() -> None:
+    """Whoever turns pylint off says why on the same line, and turns it on again where it stood alone."""
+    files = [path for folder in ("eventsapp", "tests", "terraform") for path in (ROOT / folder).rglob("*.py")]
+    lines = [line for path in files for line in path.read_text().splitlines() if "pylint" + ": disable" in line]
+    assert len(lines) > 10
+    assert [line for line in lines if not re.search(r"# pylint" + r": disable=[a-z, -]+  # \S+", line)] == []
