@@ -1,9 +1,9 @@
 # Web pages of other origins may call the API if `cors_origins` lists them (CORS). Without any origin, API Gateway gets
 # the description that was packaged, unchanged.
 locals {
-  api_description = length(var.cors_origins) == 0 ? local.chalice_api_swagger : jsonencode(local.swagger_with_cors)
+  api_description = length(var.cors_origins) == 0 ? local.description : jsonencode(local.swagger_with_cors)
 
-  swagger = jsondecode(local.chalice_api_swagger)
+  swagger = jsondecode(local.description)
   swagger_with_cors = merge(local.swagger, {
     # A browser sends a preflight without a token, so OPTIONS has no authorizer. The function answers it.
     paths = {

@@ -3,8 +3,8 @@
 resource "aws_lambda_alias" "live" {
   name             = "live"
   description      = "The version that API Gateway calls."
-  function_name    = aws_lambda_function.api_handler.function_name
-  function_version = aws_lambda_function.api_handler.version
+  function_name    = local.api_handler.function_name
+  function_version = local.api_handler.version
 
   # API Gateway calls the function after the function has its permissions.
   depends_on = [aws_iam_role_policy.api_handler]
@@ -13,8 +13,8 @@ resource "aws_lambda_alias" "live" {
 resource "aws_lambda_alias" "authorizer" {
   name             = "live"
   description      = "The version of the authorizer that API Gateway calls."
-  function_name    = aws_lambda_function.authorizer.function_name
-  function_version = aws_lambda_function.authorizer.version
+  function_name    = local.authorizer.function_name
+  function_version = local.authorizer.version
 
   # As above.
   depends_on = [aws_iam_role_policy.authorizer]

@@ -6,8 +6,8 @@ resource "aws_api_gateway_stage" "this" {
   # checkov:skip=CKV2_AWS_29:A firewall is the stage's choice: it costs more than an API without traffic.
   # checkov:skip=CKV2_AWS_77:AWS's list of anonymous addresses has hosting providers, and callers run there.
   # checkov:skip=CKV2_AWS_51:A client certificate is for a backend over HTTP; this backend is a function.
-  rest_api_id          = aws_api_gateway_rest_api.rest_api.id
-  deployment_id        = aws_api_gateway_deployment.rest_api.id
+  rest_api_id          = local.rest_api.id
+  deployment_id        = local.deployment.id
   stage_name           = var.stage
   description          = "The Event API, ${var.stage}."
   xray_tracing_enabled = true
@@ -41,7 +41,7 @@ resource "aws_api_gateway_stage" "this" {
 resource "aws_api_gateway_method_settings" "this" {
   # checkov:skip=CKV_AWS_225:A read of the table is cheap; a cache would cost more than it saves.
   # checkov:skip=CKV_AWS_308:There is no cache to encrypt.
-  rest_api_id = aws_api_gateway_rest_api.rest_api.id
+  rest_api_id = local.rest_api.id
   stage_name  = aws_api_gateway_stage.this.stage_name
   method_path = "*/*"
 
@@ -57,7 +57,7 @@ resource "aws_api_gateway_method_settings" "this" {
 resource "aws_api_gateway_method_settings" "write" {
   # checkov:skip=CKV_AWS_225:A response to a POST is not cached.
   # checkov:skip=CKV_AWS_308:There is no cache to encrypt.
-  rest_api_id = aws_api_gateway_rest_api.rest_api.id
+  rest_api_id = local.rest_api.id
   stage_name  = aws_api_gateway_stage.this.stage_name
   method_path = "events/POST"
 

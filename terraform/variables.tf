@@ -9,8 +9,8 @@ variable "stage" {
   }
 
   validation {
-    condition     = var.stage == local.packaged_stage
-    error_message = "The package is of stage ${local.packaged_stage}: run `make package STAGE=${var.stage}` first."
+    condition     = var.stage == local.for_stage
+    error_message = "The package is of stage ${local.for_stage}: run `make package STAGE=${var.stage}` first."
   }
 }
 

@@ -129,6 +129,21 @@ def test_address_of_a_killed_make_run_is_not_used(data_dir: Path, tmp_path: Path
     assert log.read_text().startswith("chalice local: `make run` does not run")
 
 
+@pytest.mark.parametrize("options", [("deploy",), ("package", "out"), ("package", "--pkg-format", "terraform", "out")])
+def test_command_that_deploys_is_one_sentence(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """`chalice deploy` and `chalice package` say what to do instead, and leave nothing behind."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment["AWS_DEFAULT_REGION"] = "us-east-1"
+    command = [CHALICE, "--project-dir", str(ROOT / "eventsapp"), *options]
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        f"chalice {options[0]}: Terraform deploys this app. Run `make package STAGE=dev` to package it "
+        "or `make deploy-local` to try a deployment; docs/deployment.md describes the rest.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_other_commands_of_chalice_are_unchanged() -> None:
     """A command that loads the app for another reason neither needs `make run` nor prints anything."""
     ran = subprocess.run(

@@ -85,8 +85,8 @@ def test_unexpected_output_ends_with_a_sentence(tree: Path, chalice_package: Pat
     run = subprocess.run(command, cwd=tree, env=environment, check=False, capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr == (
-        "make package: terraform/merge expected filename of resource aws_lambda_function.api_handler, but "
-        "resource.aws_lambda_function has only authorizer, handler: see what this chalice writes, "
-        "and correct the step.\n"
+        "make package: expected filename of resource aws_lambda_function.api_handler, but "
+        "resource.aws_lambda_function has only authorizer, handler: did you change app.py, "
+        "config.json or chalice's version? See what chalice writes, and correct the step.\n"
     )
     assert [path.name for path in (tree / "terraform").iterdir() if path.suffix in (".json", ".zip")] == []

@@ -98,6 +98,16 @@ def test_the_root_is_valid(root: Path) -> None:
     assert (result["valid"], result["diagnostics"]) == (True, [])
 
 
+def test_validate_in_a_fresh_clone_says_what_to_do(tmp_path: Path) -> None:
+    """Without a package, each of Terraform's errors shows a line that says to run `make package`."""
+    clone = copied_project(tmp_path / "project") / "terraform"
+    run("terraform", "init", "-backend=false", "-input=false", cwd=clone)
+    result = run("terraform", "validate", "-json", cwd=clone, check=False)
+    lines = [fault["snippet"]["code"] for fault in json.loads(result.stdout)["diagnostics"]]
+    assert lines
+    assert [line for line in lines if "Run `make package STAGE=dev` first." not in line] == []
+
+
 def test_the_root_passes_terraforms_tests(root: Path) -> None:
     """The stages' root does what its own tests say."""
     others = sorted(path for path in (root / "tests").glob("*.tftest.hcl") if path.name.split(".")[0] not in ELSEWHERE)

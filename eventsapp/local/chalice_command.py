@@ -1,4 +1,4 @@
-"""`chalice local`: it serves the API with the embedded AWS of a running `make run`.
+"""Chalice's own commands. `chalice local` serves the API with the embedded AWS of a running `make run`.
 
 Chalice loads app.py, which imports this module only under chalice's own command line. Chalice itself would set names of
 AWS resources that only Terraform knows.
@@ -23,12 +23,14 @@ from local import settings
 from local.asgi import listen, open_listener
 
 STAGE = "local"
+DEPLOYING = ("deploy", "package")  # Terraform deploys this app, and chalice's Terraform needs corrections first
 
 
 def prepare() -> None:
-    """Let `chalice local --stage local` use the embedded AWS. Other commands of chalice stay as they are."""
+    """Let `chalice local --stage local` use the embedded AWS. Commands that deploy end with a sentence."""
     command = local_command()
     if command is None:
+        refuse_to_deploy()
         return
     if command.params["stage"] != STAGE:
         end(f"the stage {command.params['stage']} is in AWS: use `chalice local --stage {STAGE}`.")
@@ -55,6 +57,16 @@ def local_command() -> click.Context | None:
         return None
     # Only `chalice local` has workers. A worker loads the app in a thread, where click has no context.
     return cli.commands["local"].make_context("local", sys.argv[sys.argv.index("local") + 1 :])
+
+
+def refuse_to_deploy() -> None:
+    """End `chalice deploy` and `chalice package` with a sentence. `make package` runs chalice without this folder."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.command.name in DEPLOYING:
+        sys.exit(
+            f"chalice {context.command.name}: Terraform deploys this app. Run `make package STAGE=dev` to package it "
+            "or `make deploy-local` to try a deployment; docs/deployment.md describes the rest."
+        )
 
 
 def running_endpoint() -> str:

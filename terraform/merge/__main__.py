@@ -44,7 +44,7 @@ def main() -> None:
     try:
         stage = write(PACKAGE, TERRAFORM)
     except Unexpected as exc:
-        sys.exit(f"make package: terraform/merge {exc}: see what this chalice writes, and correct the step.")
+        sys.exit(f"make package: {exc}: {exc.remedy}.")
     except (FileNotFoundError, ValueError) as exc:
         sys.exit(f"make package: build/package is not what chalice writes ({exc}): run `make package` again.")
     size = (TERRAFORM / "deployment.zip").stat().st_size // 1024

@@ -11,6 +11,14 @@ Step = Callable[[Json], None]
 class Unexpected(Exception):
     """Raised when chalice's output differs from what a step expects."""
 
+    remedy = "did you change app.py, config.json or chalice's version? See what chalice writes, and correct the step"
+
+
+class WrongApp(Unexpected):
+    """Raised when app.py declares what must not be deployed."""
+
+    remedy = "correct app.py"
+
 
 def find(document: Json, *path: str) -> Any:
     """Return the part of a document at a path. Raises Unexpected if there is none."""

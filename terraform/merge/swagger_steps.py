@@ -11,7 +11,7 @@ import msgspec
 from chalicelib.event import PostedEvent
 from chalicelib.token import BEARER
 
-from .document import Json, Step, Unexpected, add, find, remove, replace, require
+from .document import Json, Step, Unexpected, WrongApp, add, find, remove, replace, require
 from .gateway_problems import GATEWAY_PROBLEMS, gateway_response
 
 # The references in the Swagger. Terraform replaces them.
@@ -52,8 +52,10 @@ def configure_authorizer(swagger: Json) -> None:
 def require_the_authorizer_everywhere(swagger: Json) -> None:
     """Every method has the authorizer. Chalice leaves it out of a route that does not name it."""
     for path, methods in find(swagger, "paths").items():
-        for method in methods:
-            require(swagger, "paths", path, method, "security", was=[{"authorizer": []}])
+        for method, operation in methods.items():
+            if operation.get("security") != [{"authorizer": []}]:
+                name = "every method" if method == ANY_METHOD else method.upper()
+                raise WrongApp(f"the route {name} {path} has no authorizer: add authorizer=authorizer to its @app.route")
 
 
 def pass_unsupported_methods(swagger: Json) -> None:
