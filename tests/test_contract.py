@@ -593,7 +593,7 @@ def test_error_does_not_echo_the_payload(api: Api) -> None:
     """What a payload says is in no error."""
     answer = post(api, b'{"type":"no type","payload":{"card":"4111111111111111","x":NaN}}')
     assert_faults(answer, "/payload/x", "/type")
-    assert b"4111" not in answer.body
+    assert b"4111111111111111" not in answer.body
 
 
 def test_each_request_has_an_id_of_its_own(api: Api) -> None:

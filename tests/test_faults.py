@@ -232,4 +232,4 @@ def test_giving_up_is_logged_without_the_payload(
     assert record.getMessage() == "store unavailable: ProvisionedThroughputExceededException, attempts: 5"
     assert (record.__dict__["error"], record.__dict__["attempts"]) == ("ProvisionedThroughputExceededException", 5)
     ours = [record for record in caplog.records if not record.name.startswith(("botocore", "urllib3"))]
-    assert all("4111" not in str(record.__dict__) for record in ours)
+    assert all("4111111111111111" not in str(record.__dict__) for record in ours)
