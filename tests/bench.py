@@ -152,8 +152,8 @@ class DynamoDBStub(BaseHTTPRequestHandler):
         """Answer one call."""
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         item = self.KNOWN if "key_id" in asked.get("Key", {}) else self.ITEM
-        answer = {"Item": item} if self.headers["X-Amz-Target"].endswith("GetItem") else {}
-        body = json.dumps(answer).encode()
+        response = {"Item": item} if self.headers["X-Amz-Target"].endswith("GetItem") else {}
+        body = json.dumps(response).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/x-amz-json-1.0")
         self.send_header("Content-Length", str(len(body)))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from chalicelib.token import ALPHABET, CHECKSUM_LENGTH, READ, WRITE, checksum
-from targets import JSON, Answer, Api, an_event, get, post
+from targets import JSON, Response, Api, an_event, get, post
 from token_admin import TokenAdmin
 
 TENANT = "acme"  # of all callers below except "other tenant"
@@ -71,23 +71,23 @@ CALLERS = [
 ]
 
 
-def call(api: Api, method: str, authorization: str | None, event_id: str) -> Answer:
+def call(api: Api, method: str, authorization: str | None, event_id: str) -> Response:
     """Post a new event, or read one, with or without an Authorization header."""
     caller = {} if authorization is None else {"Authorization": authorization}
     return post(api, an_event(), **caller) if method == "POST" else get(api, event_id, method, **caller)
 
 
-def assert_refused(answer: Answer, status: int, method: str) -> None:
+def assert_refused(response: Response, status: int, method: str) -> None:
     """Assert that a response is the complete problem of its status, and tells a client how to authenticate."""
     kinds = {401: "unauthorized", 403: "forbidden", 404: "event-not-found"}
     challenges = {401: "Bearer", 403: 'Bearer error="insufficient_scope"', 404: None}
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers.get("www-authenticate") == challenges[status]
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers.get("www-authenticate") == challenges[status]
     if method == "HEAD":
-        assert answer.body == b""
+        assert response.body == b""
         return
-    body = answer.json
+    body = response.json
     assert body.pop("request_id") and body.pop("title") and body.pop("detail")
     assert body == {"type": f"urn:event-api:problem:{kinds[status]}", "status": status}
 
@@ -109,8 +109,8 @@ def check(api: Api, table: TokenAdmin, caller: Caller, method: str) -> None:
     """Assert that a caller gets the statuses in the table. A caller of the first tenant stored the event."""
     stored = post(api, an_event(), Authorization=bearer(token_of(table, WRITE)))
     assert stored.status == 201
-    answer = call(api, method, caller.authorization(table), stored.json["id"])
+    response = call(api, method, caller.authorization(table), stored.json["id"])
     status = caller.post if method == "POST" else caller.read
-    assert answer.status == status, answer
+    assert response.status == status, response
     if status >= 400:
-        assert_refused(answer, status, method)
+        assert_refused(response, status, method)

@@ -64,10 +64,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a call, or fail to."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         fault = self.server.next_fault()
-        status, answer = self._carried_out(body) if fault == "none" or fault.startswith("written, ") else (0, b"")
+        status, response = self._carried_out(body) if fault == "none" or fault.startswith("written, ") else (0, b"")
         match fault.removeprefix("written, "):
             case "none":
-                self._answer(status, answer)
+                self._answer(status, response)
             case "throttled":
                 self._answer(*_error(THROTTLED))
             case "failed":
@@ -91,8 +91,8 @@ class _Handler(BaseHTTPRequestHandler):
         names = ("X-Amz-Target", "Content-Type", "Authorization", "X-Amz-Date")
         headers = {name: self.headers[name] for name in names if name in self.headers}
         try:
-            with urllib.request.urlopen(urllib.request.Request(self.server.upstream, body, headers)) as answer:
-                return answer.status, answer.read()
+            with urllib.request.urlopen(urllib.request.Request(self.server.upstream, body, headers)) as response:
+                return response.status, response.read()
         except urllib.error.HTTPError as exc:
             with exc:
                 return exc.code, exc.read()

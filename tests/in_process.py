@@ -10,7 +10,7 @@ from chalice import Chalice
 from chalice.config import Config
 from chalice.test import TestHTTPClient
 from moto import mock_aws
-from targets import Answer, with_token
+from targets import Response, with_token
 from local.aws import TABLES
 from local.gateway import Gateway
 
@@ -41,11 +41,11 @@ class InProcessApi:
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-    ) -> Answer:
+    ) -> Response:
         """Call the app."""
         response = self._client.request(method, path, with_token(headers, self._token), body or b"")
         fields = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, fields, b"" if method == "HEAD" else response.body)
+        return Response(response.status_code, fields, b"" if method == "HEAD" else response.body)
 
 
 class _Client(TestHTTPClient):

@@ -5,7 +5,7 @@ import json
 import socket
 from typing import Any, NamedTuple
 
-from targets import Answer
+from targets import Response
 
 PATIENCE = 60  # seconds without a byte, after which a test fails
 
@@ -13,7 +13,7 @@ PATIENCE = 60  # seconds without a byte, after which a test fails
 class Exchange(NamedTuple):
     """The responses on one connection, without the informational ones; `closed` if the server then ended it."""
 
-    responses: list[Answer]
+    responses: list[Response]
     closed: bool
 
     @property
@@ -43,7 +43,7 @@ def exchange(host: str, request: bytes, half_close: bool = False) -> Exchange:
     return Exchange(parse(received), closed)
 
 
-def parse(received: bytes) -> list[Answer]:
+def parse(received: bytes) -> list[Response]:
     """Return the responses in what a server sent. A response to HEAD must be the last one."""
     responses = []
     while received:
@@ -54,12 +54,12 @@ def parse(received: bytes) -> list[Answer]:
         status = int(status_line.split()[1])
         if status >= 200:
             length = 0 if status in (204, 304) else int(headers["content-length"])
-            responses.append(Answer(status, headers, received[:length]))
+            responses.append(Response(status, headers, received[:length]))
             received = received[length:]
     return responses
 
 
-def problem(response: Answer) -> dict[str, Any]:
+def problem(response: Response) -> dict[str, Any]:
     """Return the problem in a response."""
     assert response.headers["content-type"] == "application/problem+json"
     body = json.loads(response.body)

@@ -13,7 +13,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """An HTTP answer; header names are lower case."""
 
     status: int
@@ -33,7 +33,7 @@ class Api(Protocol):
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-    ) -> Answer:
+    ) -> Response:
         """Send just this, no header added but what HTTP itself needs, and the token that the API was given here."""
 
 
@@ -49,13 +49,13 @@ class UrlApi:
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-    ) -> Answer:
+    ) -> Response:
         """Send one request on a connection of its own."""
         connection = self._connect(self.host, timeout=120)  # against a hang alone: a loaded machine may be slow
         try:
             connection.request(method, self.path + path, body, with_token(headers, self._token))
             response = connection.getresponse()
-            return Answer(
+            return Response(
                 response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
             )
         finally:
@@ -67,13 +67,13 @@ def with_token(headers: dict[str, str] | None, token: str | None) -> dict[str, s
     return {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
 
 
-def post(api: Api, body: bytes | dict[str, Any], **headers: str) -> Answer:
+def post(api: Api, body: bytes | dict[str, Any], **headers: str) -> Response:
     """Post an event; keywords are further headers, `if_none_match="*"`."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return api.request("POST", "/events", data, {**JSON, **{name.replace("_", "-"): v for name, v in headers.items()}})
 
 
-def get(api: Api, event_id: str, method: str = "GET", **headers: str) -> Answer:
+def get(api: Api, event_id: str, method: str = "GET", **headers: str) -> Response:
     """Get an event by id; keywords are headers."""
     return api.request(method, f"/events/{event_id}", None, {name.replace("_", "-"): v for name, v in headers.items()})
 

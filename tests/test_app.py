@@ -72,16 +72,16 @@ def test_body_may_come_as_base64() -> None:
 def test_body_limit_is_counted_after_base64(extra: int) -> None:
     """The limit counts the bytes that the caller sent."""
     body = BODY + " " * (262_144 + extra - len(BODY))
-    answer = post(base64.b64encode(body.encode()).decode(), isBase64Encoded=True)
-    assert answer["statusCode"] == (413 if extra else 201)
+    response = post(base64.b64encode(body.encode()).decode(), isBase64Encoded=True)
+    assert response["statusCode"] == (413 if extra else 201)
 
 
 def test_body_that_the_gateway_changed_is_refused() -> None:
     """API Gateway replaces bytes that are not UTF-8 with U+FFFD. Such a body is refused."""
     sent = b'{"id":"a","type":"t","payload":{"s":"\xff"}}'
-    answer = post(sent.decode(errors="replace"), ("Content-Length", str(len(sent))))
-    assert answer["statusCode"] == 400
-    assert [fault["pointer"] for fault in json.loads(answer["body"])["errors"]] == [""]
+    response = post(sent.decode(errors="replace"), ("Content-Length", str(len(sent))))
+    assert response["statusCode"] == 400
+    assert [fault["pointer"] for fault in json.loads(response["body"])["errors"]] == [""]
     valid = sent.replace(b"\xff", "\ufffd".encode())
     assert post(valid.decode(), ("Content-Length", str(len(valid))))["statusCode"] == 201
 
@@ -100,8 +100,8 @@ def test_request_that_no_authorizer_allowed_is_refused(caller: dict[str, str] | 
     ):
         event["requestContext"]["authorizer"] = caller  # type: ignore[index]
         event["headers"]["X-Tenant"] = event["headers"]["tenant"] = "acme"  # type: ignore[index]
-        answer = event_api.app(event, Context)
-        assert (answer["statusCode"], answer["headers"]["WWW-Authenticate"]) == (401, "Bearer")
+        response = event_api.app(event, Context)
+        assert (response["statusCode"], response["headers"]["WWW-Authenticate"]) == (401, "Bearer")
 
 
 @pytest.mark.parametrize(
@@ -127,19 +127,19 @@ def test_route_checks_the_scope_itself(scopes: dict[str, str], post_status: int,
     ):
         event = gateway_event(method, resource, parameters, body)
         event["requestContext"]["authorizer"] = {"tenant": "acme", **scopes}  # type: ignore[index]
-        answer = event_api.app(event, Context)
-        assert answer["statusCode"] == status
+        response = event_api.app(event, Context)
+        assert response["statusCode"] == status
         if status == 403:
-            assert kind(answer) == (403, "forbidden")
-            assert answer["headers"]["WWW-Authenticate"] == 'Bearer error="insufficient_scope"'
+            assert kind(response) == (403, "forbidden")
+            assert response["headers"]["WWW-Authenticate"] == 'Bearer error="insufficient_scope"'
 
 
 def test_other_method_is_405_with_any_scope() -> None:
     """A token without scopes gets the 405 of a method that the path does not support."""
     event = gateway_event("DELETE", "/events", None, None)
     event["requestContext"]["authorizer"] = {"tenant": "acme"}  # type: ignore[index]
-    answer = event_api.app(event, Context)
-    assert (*kind(answer), answer["headers"]["Allow"]) == (405, "method-not-allowed", "POST")
+    response = event_api.app(event, Context)
+    assert (*kind(response), response["headers"]["Allow"]) == (405, "method-not-allowed", "POST")
 
 
 # Headers in several lines
@@ -213,19 +213,19 @@ def test_unhandled_exception_tells_nothing(
 ) -> None:
     """An unexpected exception is a 500. Only the log has its cause."""
     monkeypatch.setenv("RETENTION_DAYS", "a secret of the configuration")
-    answer = post(BODY)
-    assert answer["statusCode"] == 500
-    assert answer["headers"]["Content-Type"] == "application/problem+json"
-    body = json.loads(answer["body"])
+    response = post(BODY)
+    assert response["statusCode"] == 500
+    assert response["headers"]["Content-Type"] == "application/problem+json"
+    body = json.loads(response["body"])
     assert (body["type"], body["status"]) == ("urn:event-api:problem:internal-error", 500)
-    assert "secret" not in answer["body"] and "secret" in caplog.text
+    assert "secret" not in response["body"] and "secret" in caplog.text
 
 
 def test_direct_invocation_is_refused() -> None:
     """An invocation that is not a request of API Gateway gets a problem, not a traceback."""
-    answer = event_api.app({"warm": "up"}, Context)
-    assert answer["statusCode"] == 500
-    assert json.loads(answer["body"])["type"] == "urn:event-api:problem:internal-error"
+    response = event_api.app({"warm": "up"}, Context)
+    assert response["statusCode"] == 500
+    assert json.loads(response["body"])["type"] == "urn:event-api:problem:internal-error"
 
 
 @pytest.mark.parametrize(("days", "longest"), [("1", 86_400), ("100000", 31_536_000), ("0", 31_536_000)])

@@ -122,10 +122,10 @@ def test_authorizer_passes_tenant_scopes_and_key_id(
 ) -> None:
     """The routes get the tenant and the scopes, the log gets the key id. The token is not passed on."""
     text = token_of(moto_table, *scopes)
-    answer = AUTHORIZER({"type": "TOKEN", "authorizationToken": bearer(text), "methodArn": ARN}, None)
-    assert answer["principalId"] == text.split("_")[1]
-    assert answer["context"] == {"tenant": TENANT, "scopes": text_of_scopes}
-    assert text.split("_")[2] not in json.dumps(answer)
+    response = AUTHORIZER({"type": "TOKEN", "authorizationToken": bearer(text), "methodArn": ARN}, None)
+    assert response["principalId"] == text.split("_")[1]
+    assert response["context"] == {"tenant": TENANT, "scopes": text_of_scopes}
+    assert text.split("_")[2] not in json.dumps(response)
 
 
 def test_unauthorized_has_the_text_that_the_gateway_expects(moto_table: TokenAdmin) -> None:
@@ -174,9 +174,9 @@ def test_response_does_not_contain_the_tenant(bare_api: Api, moto_table: TokenAd
     """A response has the fields of the event, and nothing of the tenant."""
     field = bearer(token_of(moto_table, WRITE, READ))
     event = an_event()
-    for answer in (post(bare_api, event, Authorization=field), get(bare_api, event["id"], Authorization=field)):
-        assert answer.json.keys() == {*event, "created_at"}
-        assert TENANT not in json.dumps([answer.headers, answer.json])
+    for response in (post(bare_api, event, Authorization=field), get(bare_api, event["id"], Authorization=field)):
+        assert response.json.keys() == {*event, "created_at"}
+        assert TENANT not in json.dumps([response.headers, response.json])
 
 
 # Odd headers
@@ -201,8 +201,8 @@ def test_no_authorization_header_breaks_the_app(bare_api: Api, field: str, metho
 def test_no_authorization_header_breaks_the_server(local_process: LocalProcess, field: str, method: str) -> None:
     """No Authorization header that HTTP allows causes a 500 or a closed connection."""
     headers: dict[str, Any] = {"Authorization": field.encode("utf-8", "replace")}
-    answer = UrlApi(local_process.url).request(method, "/events/a", None, headers)
-    assert answer.status in (400, 401)
+    response = UrlApi(local_process.url).request(method, "/events/a", None, headers)
+    assert response.status in (400, 401)
 
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,20}", fullmatch=True).filter(
@@ -236,11 +236,11 @@ def test_token_table_that_fails_is_503_in_time(
     event_api.dynamodb.cache_clear()
     try:
         with Stopwatch() as stopwatch:
-            answer = call(bare_api, "POST", field, "")
+            response = call(bare_api, "POST", field, "")
             assert stopwatch.seconds < 10
     finally:
         monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
         event_api.dynamodb.cache_clear()
         store.close()
-    assert (answer.status, answer.json["type"]) == (503, "urn:event-api:problem:authorizer-unavailable")
-    assert int(answer.headers["retry-after"]) > 0
+    assert (response.status, response.json["type"]) == (503, "urn:event-api:problem:authorizer-unavailable")
+    assert int(response.headers["retry-after"]) > 0

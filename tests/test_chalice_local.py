@@ -141,7 +141,7 @@ def test_command_that_deploys_is_one_sentence(tmp_path: Path, options: tuple[str
         f"chalice {options[0]}: Terraform deploys this app. Run `make package STAGE=dev` to package it "
         "or `make deploy-local` to try a deployment; docs/deployment.md describes the rest.\n"
     )
-    assert list(tmp_path.iterdir()) == []
+    assert not any(tmp_path.iterdir())
 
 
 def test_other_commands_of_chalice_are_unchanged() -> None:

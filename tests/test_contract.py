@@ -21,7 +21,7 @@ from bodies import (
     TYPES,
     REFUSED_PAYLOADS,
 )
-from targets import JSON, Answer, Api, an_event, event_with_payload, get, post
+from targets import JSON, Response, Api, an_event, event_with_payload, get, post
 
 LIMIT = 262_144
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -34,26 +34,26 @@ def value_of(text: bytes | str) -> Any:
     return json.loads(text, parse_float=lambda number: ("number", number), parse_int=lambda number: ("number", number))
 
 
-def assert_problem(answer: Answer, status: int, kind: str, **members: Any) -> None:
+def assert_problem(response: Response, status: int, kind: str, **members: Any) -> None:
     """Assert that an answer is a whole problem of this status and type, and has these members and no other."""
-    assert answer.status == status, answer
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers["cache-control"] == "no-store"
-    body = answer.json
+    assert response.status == status, response
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["cache-control"] == "no-store"
+    body = response.json
     assert body.pop("request_id")
     assert body.pop("title") and body.pop("detail")
     assert body == {"type": f"urn:event-api:problem:{kind}", "status": status, **members}
 
 
-def assert_faults(answer: Answer, *expected: str) -> None:
+def assert_faults(response: Response, *expected: str) -> None:
     """Assert that an event is refused with faults at just these places.
 
     A gateway in front may refuse by the same declaration and cannot say where: its one fault, of the whole body, then
     names the rule of every field. The app by itself never answers so.
     """
-    assert answer.status == 400, answer
-    errors = answer.json["errors"]
-    assert_problem(answer, 400, "invalid-event", errors=errors)
+    assert response.status == 400, response
+    errors = response.json["errors"]
+    assert_problem(response, 400, "invalid-event", errors=errors)
     assert all(fault.keys() == {"pointer", "detail"} and fault["detail"] for fault in errors)
     by_gateway = len(errors) == 1 and all(f"{field}: " in errors[0]["detail"] for field in ("id", "type", "payload"))
     pointers = sorted(fault["pointer"] for fault in errors)
@@ -66,13 +66,13 @@ def assert_faults(answer: Answer, *expected: str) -> None:
 def test_new_event_is_stored_and_answered_whole(api: Api) -> None:
     """A new id gets 201, Location, ETag and the stored event."""
     event = an_event(occurred_at="2026-01-31T09:30:00.000+08:00")
-    answer = post(api, event)
-    assert answer.status == 201
-    assert answer.headers["content-type"] == "application/json"
-    assert ETAG.fullmatch(answer.headers["etag"])
-    prefix = answer.headers["location"].removesuffix(f"/events/{event['id']}")
-    assert prefix != answer.headers["location"] and api.path.endswith(prefix)
-    body = answer.json
+    response = post(api, event)
+    assert response.status == 201
+    assert response.headers["content-type"] == "application/json"
+    assert ETAG.fullmatch(response.headers["etag"])
+    prefix = response.headers["location"].removesuffix(f"/events/{event['id']}")
+    assert prefix != response.headers["location"] and api.path.endswith(prefix)
+    body = response.json
     created_at = body.pop("created_at")
     assert CREATED_AT.fullmatch(created_at)
     assert abs(datetime.fromisoformat(created_at).timestamp() - time.time()) < 300
@@ -84,11 +84,11 @@ def test_event_without_id_gets_a_uuid7_that_sorts_by_time(api: Api) -> None:
     """The server's ids are UUIDv7, so they sort by time."""
     ids = []
     for _ in range(5):
-        answer = post(api, {"type": "test_event", "payload": {}})
-        assert answer.status == 201
-        assert UUID7.fullmatch(answer.json["id"])
-        assert answer.headers["location"].endswith(f"/events/{answer.json['id']}")
-        ids.append(answer.json["id"])
+        response = post(api, {"type": "test_event", "payload": {}})
+        assert response.status == 201
+        assert UUID7.fullmatch(response.json["id"])
+        assert response.headers["location"].endswith(f"/events/{response.json['id']}")
+        ids.append(response.json["id"])
         time.sleep(0.002)
     assert ids == sorted(ids)
     assert get(api, ids[0]).status == 200
@@ -156,8 +156,8 @@ def test_payload_that_is_no_object_is_refused(api: Api, payload: Any) -> None:
 @pytest.mark.parametrize("moment", TIMES)
 def test_occurred_at_is_taken(api: Api, moment: str) -> None:
     """A date and time with an offset comes back as it was sent."""
-    answer = post(api, an_event(occurred_at=moment))
-    assert (answer.status, answer.json["occurred_at"]) == (201, moment)
+    response = post(api, an_event(occurred_at=moment))
+    assert (response.status, response.json["occurred_at"]) == (201, moment)
 
 
 @pytest.mark.parametrize("moment", INVALID_TIMES)
@@ -221,9 +221,9 @@ def test_body_that_is_no_json_object_is_refused(api: Api, body: bytes) -> None:
 def test_answer_to_many_faults_stays_small(api: Api) -> None:
     """An answer names a hundred faults at most, and no endless pointer."""
     key = "k" * 100_000
-    answer = post(api, b'{"type":"a","payload":{"%s":[%s]}}' % (key.encode(), b",".join([b"NaN"] * 1000)))
-    assert_faults(answer, *["/payload"] * 100)
-    assert len(answer.body) < 20_000
+    response = post(api, b'{"type":"a","payload":{"%s":[%s]}}' % (key.encode(), b",".join([b"NaN"] * 1000)))
+    assert_faults(response, *["/payload"] * 100)
+    assert len(response.body) < 20_000
 
 
 def sized(size: int) -> bytes:
@@ -246,12 +246,12 @@ def test_body_over_the_limit_is_refused(api: Api, size: int) -> None:
 
     A firewall in front may refuse it by its Content-Length, with a text that has no request's id and is plain JSON.
     """
-    answer = post(api, sized(size))
-    if answer.headers["content-type"] == "application/json":
-        assert (answer.status, answer.headers["cache-control"]) == (413, "no-store")
-        assert answer.json.items() >= {"type": "urn:event-api:problem:body-too-large", "limit": LIMIT}.items()
+    response = post(api, sized(size))
+    if response.headers["content-type"] == "application/json":
+        assert (response.status, response.headers["cache-control"]) == (413, "no-store")
+        assert response.json.items() >= {"type": "urn:event-api:problem:body-too-large", "limit": LIMIT}.items()
     else:
-        assert_problem(answer, 413, "body-too-large", limit=LIMIT)
+        assert_problem(response, 413, "body-too-large", limit=LIMIT)
 
 
 # POST /events
@@ -399,9 +399,9 @@ def test_dates_are_ignored(api: Api, name: str, date: str) -> None:
 )
 def test_body_not_declared_as_plain_json_is_refused(api: Api, headers: dict[str, str]) -> None:
     """Another media type or none, another charset, a content coding: 415, and what would be taken."""
-    answer = api.request("POST", "/events", json.dumps(an_event()).encode(), headers)
-    assert_problem(answer, 415, "unsupported-media-type")
-    assert answer.headers["accept-post"] == "application/json"
+    response = api.request("POST", "/events", json.dumps(an_event()).encode(), headers)
+    assert_problem(response, 415, "unsupported-media-type")
+    assert response.headers["accept-post"] == "application/json"
 
 
 @pytest.mark.parametrize(
@@ -422,18 +422,18 @@ def test_body_declared_as_plain_json_is_taken(api: Api, headers: dict[str, str])
 LOST = (503, 504)  # the event may be stored although the response does not say so
 
 
-def post_until_known(api: Api, event: dict[str, Any]) -> list[Answer]:
+def post_until_known(api: Api, event: dict[str, Any]) -> list[Response]:
     """Post an event as a careful caller: again after 429, 503 and 504. Return all responses; the last one counts."""
-    answers = [post(api, event)]
-    while answers[-1].status in (429, *LOST) and len(answers) < 60:
-        time.sleep(int(answers[-1].headers.get("retry-after", "1")))
-        answers.append(post(api, event))
-    return answers
+    responses = [post(api, event)]
+    while responses[-1].status in (429, *LOST) and len(responses) < 60:
+        time.sleep(int(responses[-1].headers.get("retry-after", "1")))
+        responses.append(post(api, event))
+    return responses
 
 
-def has_lost(answers: list[Answer]) -> bool:
+def has_lost(responses: list[Response]) -> bool:
     """Tell whether a caller had to send its request again without knowing whether it was stored."""
-    return any(answer.status in LOST for answer in answers)
+    return any(response.status in LOST for response in responses)
 
 
 def test_of_64_concurrent_posts_one_is_first(server: Api) -> None:
@@ -444,12 +444,12 @@ def test_of_64_concurrent_posts_one_is_first(server: Api) -> None:
     event = an_event()
     with ThreadPoolExecutor(64) as pool:
         callers = list(pool.map(lambda _: post_until_known(server, event), range(64)))
-    answers = [answers[-1] for answers in callers]
-    assert {answer.status for answer in answers} <= {200, 201}
-    first = sum(answer.status == 201 for answer in answers)
+    responses = [responses[-1] for responses in callers]
+    assert {response.status for response in responses} <= {200, 201}
+    first = sum(response.status == 201 for response in responses)
     assert first == 1 or (first == 0 and any(map(has_lost, callers)))
-    assert len({answer.body for answer in answers}) == 1
-    assert get(server, event["id"]).body == answers[0].body
+    assert len({response.body for response in responses}) == 1
+    assert get(server, event["id"]).body == responses[0].body
 
 
 def test_of_concurrent_posts_with_other_content_one_wins(server: Api) -> None:
@@ -457,7 +457,7 @@ def test_of_concurrent_posts_with_other_content_one_wins(server: Api) -> None:
     event = an_event()
     with ThreadPoolExecutor(16) as pool:
         callers = list(pool.map(lambda n: post_until_known(server, {**event, "payload": {"n": n}}), range(16)))
-    (winner,) = [answers for answers in callers if answers[-1].status != 409]
+    (winner,) = [responses for responses in callers if responses[-1].status != 409]
     assert winner[-1].status == 201 or (winner[-1].status == 200 and has_lost(winner))
     assert get(server, event["id"]).body == winner[-1].body
 
@@ -469,17 +469,17 @@ def test_event_is_read(api: Api) -> None:
     """GET gets 200, the event, its ETag, and leave to keep it."""
     event = an_event()
     posted = post(api, event)
-    answer = get(api, event["id"])
-    assert (answer.status, answer.body) == (200, posted.body)
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["etag"] == posted.headers["etag"]
-    assert 0 < max_age(answer) <= 31_536_000
+    response = get(api, event["id"])
+    assert (response.status, response.body) == (200, posted.body)
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["etag"] == posted.headers["etag"]
+    assert 0 < max_age(response) <= 31_536_000
 
 
-def max_age(answer: Answer) -> int:
+def max_age(response: Response) -> int:
     """Return for how many seconds an event may be kept, by a cache of the caller's own, for its token alone."""
-    assert answer.headers["vary"] == "Authorization"
-    private, seconds, immutable = answer.headers["cache-control"].split(", ")
+    assert response.headers["vary"] == "Authorization"
+    private, seconds, immutable = response.headers["cache-control"].split(", ")
     assert (private, immutable) == ("private", "immutable")
     return int(seconds.removeprefix("max-age="))
 
@@ -488,11 +488,11 @@ def test_head_is_get_without_the_body(api: Api) -> None:
     """HEAD gets the same status and headers, and no body."""
     event = an_event()
     post(api, event)
-    answer, head = get(api, event["id"]), get(api, event["id"], "HEAD")
+    response, head = get(api, event["id"]), get(api, event["id"], "HEAD")
     assert (head.status, head.body) == (200, b"")
     for name in ("content-type", "etag"):
-        assert head.headers[name] == answer.headers[name]
-    assert abs(max_age(head) - max_age(answer)) <= 60
+        assert head.headers[name] == response.headers[name]
+    assert abs(max_age(head) - max_age(response)) <= 60
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -501,10 +501,10 @@ def test_known_etag_gets_304(api: Api, method: str, form: str) -> None:
     """If-None-Match with the event's ETag, in any form, gets 304 with ETag and Cache-Control and no body."""
     event = an_event()
     etag = post(api, event).headers["etag"]
-    answer = get(api, event["id"], method, if_none_match=form.format(etag))
-    assert (answer.status, answer.body) == (304, b"")
-    assert answer.headers["etag"] == etag
-    assert max_age(answer) > 0
+    response = get(api, event["id"], method, if_none_match=form.format(etag))
+    assert (response.status, response.body) == (304, b"")
+    assert response.headers["etag"] == etag
+    assert max_age(response) > 0
 
 
 @pytest.mark.parametrize("if_none_match", ['"other"', "other", '""', f'"{"0" * 64}"'])
@@ -544,19 +544,19 @@ NO_EVENTS = ["unknown-1", "-a", "x" * 129, "a%20b", "%00", "%", "%zz", "%FF", ".
 def test_unknown_and_malformed_ids_get_the_same_404(api: Api, event_id: str) -> None:
     """Nothing tells an unknown id from one that cannot be, unless a firewall in front takes that one for an attack."""
     unknown = get(api, f"unknown-{uuid.uuid4()}")
-    answer = get(api, event_id)
-    if answer.status == 403 and "%" in event_id:
-        assert_problem(answer, 403, "request-blocked")
+    response = get(api, event_id)
+    if response.status == 403 and "%" in event_id:
+        assert_problem(response, 403, "request-blocked")
         return
-    assert_problem(answer, 404, "event-not-found")
-    assert {**answer.json, "request_id": ""} == {**unknown.json, "request_id": ""}
+    assert_problem(response, 404, "event-not-found")
+    assert {**response.json, "request_id": ""} == {**unknown.json, "request_id": ""}
 
 
 def test_head_of_an_unknown_id_gets_404_without_a_body(api: Api) -> None:
     """HEAD tells that nothing is there."""
-    answer = get(api, f"unknown-{uuid.uuid4()}", "HEAD")
-    assert (answer.status, answer.body) == (404, b"")
-    assert answer.headers["content-type"] == "application/problem+json"
+    response = get(api, f"unknown-{uuid.uuid4()}", "HEAD")
+    assert (response.status, response.body) == (404, b"")
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 def test_reader_sees_its_own_write(server: Api) -> None:
@@ -584,16 +584,16 @@ def test_unknown_path_gets_404(api: Api, path: str) -> None:
 )
 def test_other_method_gets_405_with_allow(api: Api, method: str, path: str, allow: set[str]) -> None:
     """Events are written once and never changed: any other method is refused, and the right ones named."""
-    answer = api.request(method, path, b"" if method in ("POST", "PUT", "PATCH") else None, JSON)
-    assert_problem(answer, 405, "method-not-allowed")
-    assert set(re.split(r"\s*,\s*", answer.headers["allow"])) == allow
+    response = api.request(method, path, b"" if method in ("POST", "PUT", "PATCH") else None, JSON)
+    assert_problem(response, 405, "method-not-allowed")
+    assert set(re.split(r"\s*,\s*", response.headers["allow"])) == allow
 
 
 def test_error_does_not_echo_the_payload(api: Api) -> None:
     """What a payload says is in no error."""
-    answer = post(api, b'{"type":"no type","payload":{"card":"4111111111111111","x":NaN}}')
-    assert_faults(answer, "/payload/x", "/type")
-    assert b"4111111111111111" not in answer.body
+    response = post(api, b'{"type":"no type","payload":{"card":"4111111111111111","x":NaN}}')
+    assert_faults(response, "/payload/x", "/type")
+    assert b"4111111111111111" not in response.body
 
 
 def test_each_request_has_an_id_of_its_own(api: Api) -> None:

@@ -204,6 +204,6 @@ def _failing_api(store: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def test_error_is_retried_if_it_may_pass(store: FaultyStore, failing_api: Api, error: str, calls: int) -> None:
     """Throttles and faults of the store are retried; what a retry cannot change is not. The caller gets 503."""
     store.faults, store.afterwards = [error], "denied"
-    answer = get(failing_api, "a")
-    assert (answer.status, answer.headers["retry-after"], store.calls) == (503, "5", calls)
-    assert answer.json["type"] == "urn:event-api:problem:store-unavailable"
+    response = get(failing_api, "a")
+    assert (response.status, response.headers["retry-after"], store.calls) == (503, "5", calls)
+    assert response.json["type"] == "urn:event-api:problem:store-unavailable"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from in_process import InProcessApi
 from processes import ROOT
 from stopwatch import Stopwatch
-from targets import Answer, Api, an_event, get, post
+from targets import Response, Api, an_event, get, post
 from token_admin import TokenAdmin
 from token_stage import local_client
 
@@ -76,12 +76,12 @@ def app_on(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     event_api.dynamodb.cache_clear()
 
 
-def assert_unavailable(answer: Answer) -> None:
+def assert_unavailable(response: Response) -> None:
     """Assert that a response tells the caller to retry."""
-    assert answer.status == 503, answer
-    assert int(answer.headers["retry-after"]) > 0
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json["type"] == "urn:event-api:problem:store-unavailable"
+    assert response.status == 503, response
+    assert int(response.headers["retry-after"]) > 0
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json["type"] == "urn:event-api:problem:store-unavailable"
 
 
 @pytest.mark.parametrize("fault", ALL_FAULTS)
@@ -90,11 +90,11 @@ def test_failing_store_is_503_in_time(faulty: Api, store: FaultyStore, fault: st
     store.afterwards = fault
     for request in (lambda: post(faulty, an_event()), lambda: get(faulty, "a"), lambda: get(faulty, "a", "HEAD")):
         with Stopwatch() as stopwatch:
-            answer = request()
+            response = request()
             assert stopwatch.seconds < BOUND
-        if answer.body:
-            assert_unavailable(answer)
-        assert answer.status == 503
+        if response.body:
+            assert_unavailable(response)
+        assert response.status == 503
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
@@ -111,12 +111,12 @@ def test_authorizer_and_handler_together_respond_in_time(
     store.faults, store.afterwards = [*["hangs"] * hangs, "none"], "hangs"
     api = InProcessApi(event_api.app, text)
     with Stopwatch() as stopwatch:
-        answer = post(api, an_event()) if method == "POST" else get(api, "a")
+        response = post(api, an_event()) if method == "POST" else get(api, "a")
         assert stopwatch.seconds < BOUND
-    assert answer.status == 503
-    assert int(answer.headers["retry-after"]) > 0
+    assert response.status == 503
+    assert int(response.headers["retry-after"]) > 0
     kinds = {"urn:event-api:problem:authorizer-unavailable", "urn:event-api:problem:store-unavailable"}
-    assert answer.json["type"] in (kinds if hangs else {"urn:event-api:problem:store-unavailable"})
+    assert response.json["type"] in (kinds if hangs else {"urn:event-api:problem:store-unavailable"})
 
 
 def test_lambda_ends_a_function_after_its_deadline_and_before_the_bound() -> None:
@@ -186,9 +186,9 @@ def test_retry_of_a_written_attempt_is_the_same_first_post(
     """A retry recognises the event that its first attempt wrote, although the response was lost."""
     event = an_event()
     store.faults = [fault]
-    answer = post(faulty, event, if_none_match=if_none_match)
-    assert answer.status == 201, answer
-    assert get(faulty, event["id"]).body == answer.body
+    response = post(faulty, event, if_none_match=if_none_match)
+    assert response.status == 201, response
+    assert get(faulty, event["id"]).body == response.body
     assert post(faulty, event).headers["idempotent-replayed"] == "true"
 
 
@@ -209,16 +209,16 @@ def test_acknowledged_event_is_there(faulty: Api, store: FaultyStore, faults: li
     store.work()
     store.faults = faults.copy()
     with Stopwatch() as stopwatch:
-        answer = post(faulty, event)
+        response = post(faulty, event)
         assert stopwatch.seconds < BOUND
     store.work()
-    if answer.status == 503:
+    if response.status == 503:
         if given_id:
             assert post(faulty, event).status in (200, 201)
             assert get(faulty, event["id"]).json["payload"] == event["payload"]
     else:
-        assert answer.status == 201
-        assert get(faulty, answer.json["id"]).body == answer.body
+        assert response.status == 201
+        assert get(faulty, response.json["id"]).body == response.body
 
 
 def test_giving_up_is_logged_without_the_payload(

@@ -85,8 +85,8 @@ def test_printed_curl_lines_work_as_they_stand(data_dir: Path, auth: str) -> Non
     """What is printed can be pasted: it has the token where one is asked for, and none where none is."""
     with LocalProcess(data_dir, AUTH=auth) as running:
         commands = re.findall(r"^curl (?:.*\\\n)*.*$", running.output, re.M)
-        answers = [subprocess.check_output(command, shell=True, text=True) for command in commands]
-        assert [answer.split()[1] for answer in answers] == ["201", "200"]
+        responses = [subprocess.check_output(command, shell=True, text=True) for command in commands]
+        assert [response.split()[1] for response in responses] == ["201", "200"]
         assert ("Authorization: Bearer evt_" in running.output) == (auth == "on")
         assert ("AUTH is off" in running.output) == (auth == "off")
         bare = UrlApi(running.url)
@@ -140,9 +140,9 @@ def test_embedded_aws_is_dynamodb_alone_and_for_this_machine(
     connection = http.client.HTTPConnection(host, timeout=10)
     signed = "AWS4-HMAC-SHA256 Credential=local/20260101/ap-southeast-1/dynamodb/aws4_request"
     connection.request(method, path, "{}", {**DYNAMODB, "Authorization": signed, **headers})
-    answer = connection.getresponse()
-    assert answer.status == status
-    assert status == 200 or "access-control-allow-origin" not in answer.headers
+    response = connection.getresponse()
+    assert response.status == status
+    assert status == 200 or "access-control-allow-origin" not in response.headers
     connection.close()
 
 

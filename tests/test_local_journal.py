@@ -26,7 +26,7 @@ def test_acknowledged_event_survives_kill_9(data_dir: Path, victim: str) -> None
     with LocalProcess(data_dir) as running:
         api = running.api
         first = [post(api, event) for event in events]
-        assert {answer.status for answer in first} == {201}
+        assert {response.status for response in first} == {201}
         if victim == "both":
             os.killpg(running.process.pid, signal.SIGKILL)
         else:
@@ -37,7 +37,7 @@ def test_acknowledged_event_survives_kill_9(data_dir: Path, victim: str) -> None
             assert "make run: the API's process ended by itself (code -9)" in running.output
     with LocalProcess(data_dir) as running:
         api = running.api
-        assert [get(api, str(event["id"])).body for event in events] == [answer.body for answer in first]
+        assert [get(api, str(event["id"])).body for event in events] == [response.body for response in first]
         assert post(api, events[0]).status == 200
 
 

@@ -238,11 +238,11 @@ def test_the_firewall_knows_the_limit(too_long: dict[str, Any], length: int, zer
 def test_the_firewall_answers_as_the_api_does(stage_plan: dict[str, Any], too_long: dict[str, Any]) -> None:
     """A body that is too large gets the API's own problem, but for what WAF cannot know or set."""
     expected = BodyTooLarge(MAX_BODY_BYTES)
-    (answer,) = too_long["action"][0]["block"][0]["custom_response"]
+    (response,) = too_long["action"][0]["block"][0]["custom_response"]
     (body,) = stage_plan["aws_wafv2_web_acl.this[0]"]["custom_response_body"]
-    assert (answer["response_code"], answer["custom_response_body_key"]) == (expected.status, body["key"])
+    assert (response["response_code"], response["custom_response_body_key"]) == (expected.status, body["key"])
     assert json.loads(body["content"]) == expected.body(None)
-    headers = {header["name"]: header["value"] for header in answer["response_header"]}
+    headers = {header["name"]: header["value"] for header in response["response_header"]}
     assert headers.items() <= expected.headers.items()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from callers import bearer
-from targets import JSON, Answer, UrlApi, an_event, get, post
+from targets import JSON, Response, UrlApi, an_event, get, post
 
 from emulator.stack import STAGE, Stack
 
@@ -70,16 +70,16 @@ def test_throttled_function_is_503(stack: Stack, url_api: UrlApi) -> None:
     functions.update_alias(FunctionName=name, Name="live", FunctionVersion="$LATEST")  # ministack throttles no other
     functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     try:
-        answer = post(url_api, an_event())
+        response = post(url_api, an_event())
     finally:
         functions.delete_function_concurrency(FunctionName=name)
         functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
-    assert (answer.status, answer.json["type"]) == (503, "urn:event-api:problem:service-unavailable")
-    assert answer.headers["retry-after"] == "5"
+    assert (response.status, response.json["type"]) == (503, "urn:event-api:problem:service-unavailable")
+    assert response.headers["retry-after"] == "5"
     assert post(url_api, an_event()).status == 201
 
 
-def preflight(api: UrlApi, path: str, origin: str = ORIGIN) -> Answer:
+def preflight(api: UrlApi, path: str, origin: str = ORIGIN) -> Response:
     """Return the response to a browser's preflight, which carries no token."""
     return api.request("OPTIONS", path, None, {"Origin": origin, "Access-Control-Request-Method": "POST"})
 
@@ -87,9 +87,9 @@ def preflight(api: UrlApi, path: str, origin: str = ORIGIN) -> Answer:
 @pytest.mark.parametrize("path", ["/events", "/events/a"])
 def test_other_origins_are_not_allowed_by_default(bare_api: UrlApi, path: str) -> None:
     """Without `cors_origins`, OPTIONS needs a token, and no response has a CORS header."""
-    answer = preflight(bare_api, path)
-    assert answer.status == 401
-    assert [name for name in answer.headers if name.startswith("access-control-")] == []
+    response = preflight(bare_api, path)
+    assert response.status == 401
+    assert [name for name in response.headers if name.startswith("access-control-")] == []
 
 
 @pytest.fixture(name="origins", scope="module")
@@ -112,9 +112,9 @@ def test_origins_do_not_drift(stack: Stack) -> None:
 @pytest.mark.parametrize("path", ["/events", "/events/a"])
 def test_page_of_an_allowed_origin_may_call(bare_api: UrlApi, path: str) -> None:
     """With `cors_origins`, a preflight needs no token. Only the listed origins are allowed."""
-    answer = preflight(bare_api, path)
-    assert (answer.status, answer.body, answer.headers["access-control-allow-origin"]) == (204, b"", ORIGIN)
-    assert "Authorization" in answer.headers["access-control-allow-headers"]
+    response = preflight(bare_api, path)
+    assert (response.status, response.body, response.headers["access-control-allow-origin"]) == (204, b"", ORIGIN)
+    assert "Authorization" in response.headers["access-control-allow-headers"]
     assert "access-control-allow-origin" not in preflight(bare_api, path, "https://other.example.com").headers
     assert bare_api.request("OPTIONS", path).status == 405
 
@@ -125,12 +125,12 @@ def test_page_of_an_allowed_origin_can_read_every_response(url_api: UrlApi, bare
     event = an_event()
     assert post(url_api, event, Origin=ORIGIN).headers["access-control-allow-origin"] == ORIGIN
     assert get(url_api, event["id"], Origin=ORIGIN).headers["vary"] == "Authorization, Origin"
-    for answer, status in (
+    for response, status in (
         (get(bare_api, event["id"], Origin=ORIGIN), 401),
         (post(url_api, b"[]", Origin=ORIGIN), 400),
         (url_api.request("GET", "/unknown", None, {"Origin": ORIGIN}), 404),
     ):
-        assert (answer.status, answer.headers["access-control-allow-origin"]) == (status, "*")
+        assert (response.status, response.headers["access-control-allow-origin"]) == (status, "*")
 
 
 @pytest.mark.usefixtures("origins")
