@@ -95,7 +95,10 @@ def modules_of(folder: Path) -> list[Path]:
 def run_chalice(project: Path, stage: str, output: Path) -> None:
     """Let chalice package a stage, and print its warnings. Raises PackageError when it fails."""
     # Chalice calls no AWS, but it stops without a region or with an unknown profile. A .pyc would go into the zip.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    # With PYTHONPATH, chalice could import modules that do not ship.
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("AWS_") and name != "PYTHONPATH"
+    }
     # Chalice adds the dependencies in the order of a set: a fixed seed gives the same zip for the same sources.
     environment |= {"AWS_DEFAULT_REGION": "us-east-1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
     command = [str(Path(sys.executable).parent / "chalice"), "--project-dir", str(project), "package"]

@@ -16,6 +16,14 @@ from targets import UrlApi
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# With these variables, coverage measures a process. Only the app's own processes get them: they would slow the others.
+# The first process of a run keeps them, because it starts the workers.
+COVERAGE = {
+    name: os.environ.pop(name)
+    for name in list(os.environ)
+    if name.startswith("COVERAGE_") and "PYTEST_XDIST_WORKER" in os.environ
+}
+
 
 class LocalProcess:
     """A running eventsapp/local with its output in a file. Leaving the context stops it."""
@@ -36,7 +44,8 @@ class LocalProcess:
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "PORT": str(self.port), "DATA_DIR": str(self.data_dir), **self._environment}
+        variables = {"PORT": str(self.port), "DATA_DIR": str(self.data_dir), **self._environment}
+        environment = {**os.environ, **COVERAGE, **variables}
         with self._log.open("wb") as log:
             return subprocess.Popen(
                 self._command,
@@ -119,7 +128,7 @@ def failed_start(data_dir: Path, **environment: str) -> str:
     """Start the local API where it cannot run, and return its message."""
     ran = subprocess.run(
         [sys.executable, str(ROOT / "eventsapp" / "local")],
-        env={**os.environ, "PORT": str(free_port()), "DATA_DIR": str(data_dir), **environment},
+        env={**os.environ, **COVERAGE, "PORT": str(free_port()), "DATA_DIR": str(data_dir), **environment},
         capture_output=True,
         text=True,
         timeout=60,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from processes import ROOT, LocalProcess, eventually, free_port
+from processes import COVERAGE, ROOT, LocalProcess, eventually, free_port
 from targets import UrlApi, an_event, get, post
 
 CHALICE = Path(sys.executable).parent / "chalice"
@@ -24,7 +24,7 @@ def chalice_local(data_dir: Path, log: Path, *options: str, **environment: str) 
         process = subprocess.Popen(
             [CHALICE, "local", *options],
             cwd=ROOT / "eventsapp",
-            env={**clean, "DATA_DIR": str(data_dir), **environment},
+            env={**clean, **COVERAGE, "DATA_DIR": str(data_dir), **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

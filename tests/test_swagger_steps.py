@@ -29,7 +29,7 @@ CHANGES = [
     Change("configure_authorizer", (*AUTHORIZER_EXTENSION, "authorizerResultTtlInSeconds"), 60, "to be 300, but it is"),
     Change("configure_authorizer", (*AUTHORIZER_EXTENSION, "identityValidationExpression"), ".*", "chalice writes it:"),
     Change("require_the_authorizer_everywhere", (*POST, "security"), REMOVED, "route POST /events has no authorizer"),
-    Change("require_the_authorizer_everywhere", (*POST, "security"), [], "add authorizer=authorizer"),
+    Change("require_the_authorizer_everywhere", (*POST, "security"), [], "give its @app.route authorizer=authorizer"),
     Change("pass_unsupported_methods", ("paths", "/events", ANY_METHOD), {}, "expected no paths./events.x-amazon"),
     Change("validate_posted_events", POST, REMOVED, "expected paths./events.post, but paths./events has no parts"),
     Change("validate_posted_events", (*POST, "consumes"), ["a/b"], 'consumes to be [], but it is ["a/b"]'),

@@ -55,7 +55,7 @@ def require_the_authorizer_everywhere(swagger: Json) -> None:
         for method, operation in methods.items():
             if operation.get("security") != [{"authorizer": []}]:
                 name = "every method" if method == ANY_METHOD else method.upper()
-                raise WrongApp(f"the route {name} {path} has no authorizer: add authorizer=authorizer to its @app.route")
+                raise WrongApp(f"the route {name} {path} has no authorizer: give its @app.route authorizer=authorizer")
 
 
 def pass_unsupported_methods(swagger: Json) -> None:
