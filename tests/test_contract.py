@@ -193,10 +193,10 @@ def test_response_lists_every_fault(api: Api) -> None:
 def test_payload_comes_back_with_the_same_value(api: Api, text: str) -> None:
     """A payload comes back with exactly the value that was posted."""
     event_id, body = event_with_payload(text)
-    posted = post(api, body)
-    assert posted.status == 201, posted
-    assert value_of(posted.body)["payload"] == value_of(text)
-    assert get(api, event_id).body == posted.body
+    post_response = post(api, body)
+    assert post_response.status == 201, posted
+    assert value_of(post_response.body)["payload"] == value_of(text)
+    assert get(api, event_id).body == post_response.body
 
 
 @pytest.mark.parametrize(("text", "pointer"), REFUSED_PAYLOADS)
@@ -332,9 +332,9 @@ def test_if_none_match_star_requires_a_new_event(api: Api, payload: dict[str, An
     event = an_event(payload={"n": 1})
     first = post(api, event, if_none_match="*")
     assert first.status == 201
-    refused = post(api, {**event, "payload": payload}, if_none_match="*")
-    assert_problem(refused, 412, "event-exists")
-    assert refused.headers["etag"] == first.headers["etag"]
+    response = post(api, {**event, "payload": payload}, if_none_match="*")
+    assert_problem(response, 412, "event-exists")
+    assert response.headers["etag"] == first.headers["etag"]
     assert get(api, event["id"]).body == first.body
 
 
@@ -343,9 +343,9 @@ def test_post_with_the_stored_etag_in_if_none_match_gets_412(api: Api, form: str
     """If-None-Match with the ETag of the stored event gets 412. Nothing is written."""
     event = an_event()
     first = post(api, event)
-    refused = post(api, event, if_none_match=form.format(first.headers["etag"]))
-    assert_problem(refused, 412, "event-exists")
-    assert refused.headers["etag"] == first.headers["etag"]
+    response = post(api, event, if_none_match=form.format(first.headers["etag"]))
+    assert_problem(response, 412, "event-exists")
+    assert response.headers["etag"] == first.headers["etag"]
 
 
 def test_post_with_another_etag_in_if_none_match_is_an_ordinary_post(api: Api) -> None:
@@ -468,11 +468,11 @@ def test_one_of_concurrent_posts_with_different_content_is_stored(server: Api) -
 def test_get_returns_the_event(api: Api) -> None:
     """GET gets 200, the event and its ETag, and the client may cache the response."""
     event = an_event()
-    posted = post(api, event)
+    post_response = post(api, event)
     response = get(api, event["id"])
-    assert (response.status, response.body) == (200, posted.body)
+    assert (response.status, response.body) == (200, post_response.body)
     assert response.headers["content-type"] == "application/json"
-    assert response.headers["etag"] == posted.headers["etag"]
+    assert response.headers["etag"] == post_response.headers["etag"]
     assert 0 < max_age(response) <= 31_536_000
 
 
@@ -532,8 +532,8 @@ def test_if_match_is_evaluated_before_if_none_match(api: Api) -> None:
     event = an_event()
     etag = post(api, event).headers["etag"]
     assert get(api, event["id"], if_match=etag, if_none_match=etag).status == 304
-    failed = get(api, event["id"], if_match='"other"', if_none_match=etag)
-    assert_problem(failed, 412, "precondition-failed")
+    response = get(api, event["id"], if_match='"other"', if_none_match=etag)
+    assert_problem(response, 412, "precondition-failed")
     assert get(api, f"unknown-{uuid.uuid4()}", if_match='"other"').status == 404
 
 

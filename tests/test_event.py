@@ -166,17 +166,17 @@ def test_stored_text_has_the_posted_value(text: str) -> None:
 @pytest.mark.parametrize("payload", [text for text, _ in REFUSED_PAYLOADS])
 def test_values_outside_json_are_refused(payload: str) -> None:
     """A value that JSON cannot represent safely is refused with its pointer."""
-    with pytest.raises(InvalidEvent) as refused:
+    with pytest.raises(InvalidEvent) as error:
         content_of(payload)
-    assert [fault["pointer"].startswith("/payload/") for fault in refused.value.members["errors"]] == [True]
+    assert [fault["pointer"].startswith("/payload/") for fault in error.value.members["errors"]] == [True]
 
 
 @pytest.mark.parametrize("body", NOT_OBJECTS)
 def test_fault_of_the_whole_body_is_explained(body: bytes) -> None:
     """The error for a body without a JSON object is short, so it does not repeat the body."""
-    with pytest.raises(InvalidEvent) as refused:
+    with pytest.raises(InvalidEvent) as error:
         parse(body)
-    (fault,) = refused.value.members["errors"]
+    (fault,) = error.value.members["errors"]
     assert fault["pointer"] == "" and 10 < len(fault["detail"]) < 120
 
 

@@ -59,7 +59,7 @@ FORK: dict[str, dict[str, Any]] = {
 }
 
 READERS = [  # the tests that read the settings of the project; all others bring their own
-    "tests/test_terraform.py::test_a_stage_is_as_its_tfvars_say",
+    "tests/test_terraform.py::test_stage_plan_has_the_values_of_its_tfvars",
     "tests/test_terraform.py::test_terraform_is_formatted",
     "tests/test_sources.py",
     "tests/test_workflows.py",
