@@ -1,7 +1,8 @@
-"""Measure the app against a bare Lambda handler: `make bench`. A benchmark, not a test; it needs Linux, as Lambda does.
+"""`make bench`: compare the app's CPU time and memory with a bare Lambda handler. It needs Linux.
 
-Both lie as in a Lambda zip: no .pyc of their own, boto3 in a folder beside. Each round is a fresh process, the two
-in turn (A B A B), against one small DynamoDB stub in a process of its own. CPU is the process's own (user + system).
+Both are laid out as in a Lambda zip: without .pyc files, and with boto3 in a separate folder. Each round starts a
+new process. The app and the bare handler take turns. A DynamoDB stub runs in another process. CPU time is the user
+and system time of the measured process.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ WANTED = {
     "warm authorizer CPU": 1.10,
     "peak memory": 1.05,
 }
-# In parts, so that no secret scanner takes it for one.
+# The token is joined from parts, so that no secret scanner reports it.
 TOKEN = "_".join(("evt", "4fJq0ZpXn2RkYw8T", "1YmVzdCBzZWNyZXQgb2YgYSBiZW5jaG1hcmsgMTIzND2Pex3q"))
 MAX_ZIP_BYTES = 300 * 1024
 
@@ -127,7 +128,7 @@ print(json.dumps({"cold start CPU": cold, "warm POST CPU": warm(handler, post, "
 
 
 class DynamoDBStub(BaseHTTPRequestHandler):
-    """Answers PutItem as if it wrote, and GetItem with an event or a token that both contestants can read."""
+    """Accepts each PutItem without storing it. Returns a fixed event or token to GetItem."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -149,9 +150,9 @@ class DynamoDBStub(BaseHTTPRequestHandler):
     }
 
     def do_POST(self) -> None:  # pylint: disable=invalid-name  # the name that http.server calls
-        """Answer one call."""
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        item = self.KNOWN if "key_id" in asked.get("Key", {}) else self.ITEM
+        """Respond to one call."""
+        call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        item = self.KNOWN if "key_id" in call.get("Key", {}) else self.ITEM
         response = {"Item": item} if self.headers["X-Amz-Target"].endswith("GetItem") else {}
         body = json.dumps(response).encode()
         self.send_response(200)
@@ -160,12 +161,12 @@ class DynamoDBStub(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_args: object) -> None:  # pylint: disable=arguments-differ  # silent, whatever is said
-        """Say nothing."""
+    def log_message(self, *_args: object) -> None:  # pylint: disable=arguments-differ  # all arguments are ignored
+        """Log nothing."""
 
 
 def gateway_event(method: str, resource: str, parameters: dict[str, str] | None, body: str | None) -> dict[str, object]:
-    """Return what API Gateway's REST proxy integration sends for a request."""
+    """Return the event that API Gateway's REST proxy integration sends to Lambda for a request."""
     headers = {
         "Accept": "*/*",
         "Content-Type": "application/json",
@@ -204,12 +205,12 @@ def gateway_event(method: str, resource: str, parameters: dict[str, str] | None,
 
 
 def package(folder: Path, stage: str) -> Path:
-    """Package a stage into a folder, as `make package` does before it corrects the Terraform; return the folder."""
+    """Package a stage into a folder without the corrections of `make package`, and return the folder."""
     return package_app(ROOT / "eventsapp", stage, folder)
 
 
 def build() -> dict[str, dict[str, object]]:
-    """Lay out both contestants and the runtime's boto3 under build/bench; return how to call them, and their zips."""
+    """Build the app, the bare handler and boto3 in build/bench. Return each one's folder, handler and zip."""
     shutil.rmtree(BUILD, ignore_errors=True)
     bare = BUILD / "bare"
     bare.mkdir(parents=True)
@@ -229,7 +230,7 @@ def build() -> dict[str, dict[str, object]]:
 
 
 def measure(contestant: dict[str, object], endpoint: str) -> dict[str, float]:
-    """Run one contestant in a fresh process; return its CPU seconds and its peak memory in KiB."""
+    """Run the app or the bare handler in a new process. Return its CPU seconds and its peak memory in KiB."""
     body = json.dumps(
         {
             "id": "order-1001",
@@ -259,12 +260,12 @@ def measure(contestant: dict[str, object], endpoint: str) -> dict[str, float]:
         "PATH": os.environ["PATH"],
     }
     command = [sys.executable, "-S", "-c", PROBE, *map(str, arguments), json.dumps(events)]
-    ran = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return json.loads(ran.stdout)
+    result = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return json.loads(result.stdout)
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure both handlers and print a table of the medians."""
     if sys.argv[1:] == ["stub"]:
         server = ThreadingHTTPServer(("127.0.0.1", 0), DynamoDBStub)
         print(server.server_port, flush=True)

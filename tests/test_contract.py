@@ -194,7 +194,7 @@ def test_payload_comes_back_with_the_same_value(api: Api, text: str) -> None:
     """A payload comes back with exactly the value that was posted."""
     event_id, body = event_with_payload(text)
     post_response = post(api, body)
-    assert post_response.status == 201, posted
+    assert post_response.status == 201, post_response
     assert value_of(post_response.body)["payload"] == value_of(text)
     assert get(api, event_id).body == post_response.body
 
