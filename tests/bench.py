@@ -44,7 +44,7 @@ import boto3
 TABLE = os.environ["TABLE_NAME"]
 client = boto3.client("dynamodb")
 
-def answer(status, body):
+def respond(status, body):
     return {"statusCode": status, "headers": {"Content-Type": "application/json"}, "body": json.dumps(body)}
 
 def authorizer(event, context):
@@ -72,16 +72,16 @@ def handler(event, context):
         try:
             posted = json.loads(event["body"])
         except ValueError:
-            return answer(400, {"message": "not JSON"})
+            return respond(400, {"message": "not JSON"})
         if not isinstance(posted, dict) or set(posted) - {"id", "type", "payload", "occurred_at"}:
-            return answer(400, {"message": "unknown field"})
+            return respond(400, {"message": "unknown field"})
         event_id = posted.get("id") or str(uuid.uuid4())
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}", event_id):
-            return answer(400, {"message": "id"})
+            return respond(400, {"message": "id"})
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*(\\.[A-Za-z0-9_-]+)*", posted.get("type", "")):
-            return answer(400, {"message": "type"})
+            return respond(400, {"message": "type"})
         if not isinstance(posted.get("payload"), dict):
-            return answer(400, {"message": "payload"})
+            return respond(400, {"message": "payload"})
         created_at = datetime.datetime.now(datetime.timezone.utc).isoformat()
         item = {"id": {"S": event_id}, "type": {"S": posted["type"]}, "created_at": {"S": created_at},
                 "payload": {"S": json.dumps(posted["payload"])}}
@@ -89,13 +89,13 @@ def handler(event, context):
             client.put_item(TableName=TABLE, Item=item, ConditionExpression="attribute_not_exists(id)",
                             ReturnValuesOnConditionCheckFailure="ALL_OLD")
         except client.exceptions.ConditionalCheckFailedException:
-            return answer(409, {"message": "taken"})
-        return answer(201, {**posted, "id": event_id, "created_at": created_at})
+            return respond(409, {"message": "taken"})
+        return respond(201, {**posted, "id": event_id, "created_at": created_at})
     found = client.get_item(TableName=TABLE, Key={"id": {"S": event["pathParameters"]["event_id"]}})
     if "Item" not in found:
-        return answer(404, {"message": "not found"})
+        return respond(404, {"message": "not found"})
     item = found["Item"]
-    return answer(200, {"id": item["id"]["S"], "type": item["type"]["S"], "created_at": item["created_at"]["S"],
+    return respond(200, {"id": item["id"]["S"], "type": item["type"]["S"], "created_at": item["created_at"]["S"],
                         "payload": json.loads(item["payload"]["S"])})
 '''
 
@@ -104,7 +104,7 @@ import json, resource, sys, time
 folder, runtime, module, name, requests = sys.argv[1:6]
 sys.path[:0] = [folder, runtime]
 sys.dont_write_bytecode = True
-post, get, ask = json.loads(sys.argv[6])
+post, get, authorize = json.loads(sys.argv[6])
 class Context: aws_request_id = "6f8a2f1c"
 start = time.process_time()
 handler = getattr(__import__(module), name)
@@ -115,13 +115,13 @@ assert first["statusCode"] == 201, first
 def warm(function, event, key, value):
     start = time.process_time()
     for _ in range(int(requests)):
-        answer = function(event, Context)
+        result = function(event, Context)
     spent = time.process_time() - start
-    assert answer[key] == value, answer
+    assert result[key] == value, result
     return spent / int(requests)
 print(json.dumps({"cold start CPU": cold, "warm POST CPU": warm(handler, post, "statusCode", 201),
                   "warm GET CPU": warm(handler, get, "statusCode", 200),
-                  "warm authorizer CPU": warm(authorizer, ask, "context",
+                  "warm authorizer CPU": warm(authorizer, authorize, "context",
                                               {"tenant": "acme", "scopes": "events:read events:write"}),
                   "peak memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 '''
