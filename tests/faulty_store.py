@@ -16,8 +16,8 @@ class FaultyStore(ThreadingHTTPServer):
     """Applies one fault of `faults` to each call. When the list is empty, it applies `afterwards`.
 
     A fault is "none", "throttled", "failed", "denied", "garbled", "cut", "cut short" or "hangs". It can also be a
-    status and an error name, such as "400 ThrottlingException". With the prefix "written, ", the proxy forwards the call
-    first, and only the response is lost.
+    status and an error name, such as "400 ThrottlingException". With the prefix "written, ", the proxy forwards the
+    call first, and only the response is lost.
     """
 
     daemon_threads = True

@@ -4,7 +4,7 @@ import logging
 import re
 
 CANARY = "canary-of-a-payload"  # targets.an_event puts it into each event
-TOKEN = re.compile(r"evt_[0-9A-Za-z]{16}_[0-9A-Za-z]*|\b[0-9A-Za-z]{49}\b")  # a token, its start or its secret
+TOKEN = re.compile(r"evt_[0-9A-Za-z]{16}_[0-9A-Za-z]*|\b[0-9A-Za-z]{49}\b")  # a token, its start, or a secret
 
 
 def leaks(text: str, *known: str) -> list[str]:

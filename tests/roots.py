@@ -84,7 +84,8 @@ def planned(root: Path, *options: str) -> Plans:
     faults = [message["diagnostic"] for message in messages if message["type"] == "diagnostic"]
     if result.returncode or faults:
         first = json.dumps(faults[:1], indent=2)[:MAX_OUTPUT]
-        pytest.fail(f"terraform test: exit {result.returncode}, {len(faults)} faults; the first:\n{first}", pytrace=False)
+        code = result.returncode
+        pytest.fail(f"terraform test: exit {code}, {len(faults)} faults; the first:\n{first}", pytrace=False)
     return {
         message["@testrun"]: {
             resource["address"]: resource["change"]["after"] for resource in message["test_plan"]["resource_changes"]

@@ -439,7 +439,7 @@ def has_lost(responses: list[Response]) -> bool:
 def test_one_of_64_concurrent_posts_gets_201(server: Api) -> None:
     """Of concurrent posts with the same id and content, exactly one gets 201. All get the same event.
 
-    If a response is lost, the first caller retries and gets 200.
+    If the 201 response is lost, its caller retries and gets 200.
     """
     event = an_event()
     with ThreadPoolExecutor(64) as pool:

@@ -57,7 +57,8 @@ def test_package_is_reproducible(tree: Path) -> None:
     for _ in range(2):
         result = make_package(tree, "staging")
         assert (result.returncode, result.stderr) == (0, "")
-        assert result.stdout.startswith("Packaged stage staging: terraform/chalice.tf.json and terraform/deployment.zip (")
+        written = "terraform/chalice.tf.json and terraform/deployment.zip"
+        assert result.stdout.startswith(f"Packaged stage staging: {written} (")
         packages.append([(tree / "terraform" / name).read_bytes() for name in ("chalice.tf.json", "deployment.zip")])
     assert packages[0] == packages[1]
     with zipfile.ZipFile(tree / "terraform" / "deployment.zip") as archive:

@@ -75,7 +75,8 @@ def test_package_of_other_sources_is_refused(project: Path, name: str) -> None:
 
 def test_plan_without_a_package_is_refused(tmp_path: Path) -> None:
     """`make plan` in a fresh clone tells the developer to run `make package`."""
-    result = make(copied_project(tmp_path), "--silent", "plan", "STAGE=prod", "AWS_ACCOUNT_ID=123456789012", check=False)
+    project = copied_project(tmp_path)
+    result = make(project, "--silent", "plan", "STAGE=prod", "AWS_ACCOUNT_ID=123456789012", check=False)
     assert result.returncode != 0
     assert result.stderr.startswith("make plan: nothing is packaged: run `make package STAGE=prod`.\n")
 
