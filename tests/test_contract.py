@@ -95,7 +95,7 @@ def test_event_without_id_gets_a_uuid7_that_sorts_by_time(api: Api) -> None:
 
 
 def test_event_with_a_generated_id_can_be_posted_again(api: Api) -> None:
-    """The id that the server gave stands for the same content."""
+    """An event whose id the server generated can be posted again with this id."""
     first = post(api, {"type": "test_event", "payload": {"n": 1}})
     again = post(api, {"id": first.json["id"], "type": "test_event", "payload": {"n": 1}})
     assert (again.status, again.body, again.headers["etag"]) == (200, first.body, first.headers["etag"])
