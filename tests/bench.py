@@ -1,7 +1,8 @@
-"""Measure the app against a bare Lambda handler: `make bench`. A benchmark, not a test; it needs Linux, as Lambda does.
+"""`make bench`: compare the app's CPU time and memory with a bare Lambda handler. It needs Linux.
 
-Both lie as in a Lambda zip: no .pyc of their own, boto3 in a folder beside. Each round is a fresh process, the two
-in turn (A B A B), against one small DynamoDB stub in a process of its own. CPU is the process's own (user + system).
+Both are laid out as in a Lambda zip: without .pyc files, and with boto3 in a separate folder. Each round starts a
+new process. The app and the bare handler take turns. A DynamoDB stub runs in another process. CPU time is the user
+and system time of the measured process.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ WANTED = {
     "warm authorizer CPU": 1.10,
     "peak memory": 1.05,
 }
-# In parts, so that no secret scanner takes it for one.
+# The token is joined from parts, so that no secret scanner reports it.
 TOKEN = "_".join(("evt", "4fJq0ZpXn2RkYw8T", "1YmVzdCBzZWNyZXQgb2YgYSBiZW5jaG1hcmsgMTIzND2Pex3q"))
 MAX_ZIP_BYTES = 300 * 1024
 
@@ -43,7 +44,7 @@ import boto3
 TABLE = os.environ["TABLE_NAME"]
 client = boto3.client("dynamodb")
 
-def answer(status, body):
+def respond(status, body):
     return {"statusCode": status, "headers": {"Content-Type": "application/json"}, "body": json.dumps(body)}
 
 def authorizer(event, context):
@@ -71,16 +72,16 @@ def handler(event, context):
         try:
             posted = json.loads(event["body"])
         except ValueError:
-            return answer(400, {"message": "not JSON"})
+            return respond(400, {"message": "not JSON"})
         if not isinstance(posted, dict) or set(posted) - {"id", "type", "payload", "occurred_at"}:
-            return answer(400, {"message": "unknown field"})
+            return respond(400, {"message": "unknown field"})
         event_id = posted.get("id") or str(uuid.uuid4())
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}", event_id):
-            return answer(400, {"message": "id"})
+            return respond(400, {"message": "id"})
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*(\\.[A-Za-z0-9_-]+)*", posted.get("type", "")):
-            return answer(400, {"message": "type"})
+            return respond(400, {"message": "type"})
         if not isinstance(posted.get("payload"), dict):
-            return answer(400, {"message": "payload"})
+            return respond(400, {"message": "payload"})
         created_at = datetime.datetime.now(datetime.timezone.utc).isoformat()
         item = {"id": {"S": event_id}, "type": {"S": posted["type"]}, "created_at": {"S": created_at},
                 "payload": {"S": json.dumps(posted["payload"])}}
@@ -88,13 +89,13 @@ def handler(event, context):
             client.put_item(TableName=TABLE, Item=item, ConditionExpression="attribute_not_exists(id)",
                             ReturnValuesOnConditionCheckFailure="ALL_OLD")
         except client.exceptions.ConditionalCheckFailedException:
-            return answer(409, {"message": "taken"})
-        return answer(201, {**posted, "id": event_id, "created_at": created_at})
+            return respond(409, {"message": "taken"})
+        return respond(201, {**posted, "id": event_id, "created_at": created_at})
     found = client.get_item(TableName=TABLE, Key={"id": {"S": event["pathParameters"]["event_id"]}})
     if "Item" not in found:
-        return answer(404, {"message": "not found"})
+        return respond(404, {"message": "not found"})
     item = found["Item"]
-    return answer(200, {"id": item["id"]["S"], "type": item["type"]["S"], "created_at": item["created_at"]["S"],
+    return respond(200, {"id": item["id"]["S"], "type": item["type"]["S"], "created_at": item["created_at"]["S"],
                         "payload": json.loads(item["payload"]["S"])})
 '''
 
@@ -103,7 +104,7 @@ import json, resource, sys, time
 folder, runtime, module, name, requests = sys.argv[1:6]
 sys.path[:0] = [folder, runtime]
 sys.dont_write_bytecode = True
-post, get, ask = json.loads(sys.argv[6])
+post, get, authorize = json.loads(sys.argv[6])
 class Context: aws_request_id = "6f8a2f1c"
 start = time.process_time()
 handler = getattr(__import__(module), name)
@@ -114,20 +115,20 @@ assert first["statusCode"] == 201, first
 def warm(function, event, key, value):
     start = time.process_time()
     for _ in range(int(requests)):
-        answer = function(event, Context)
+        result = function(event, Context)
     spent = time.process_time() - start
-    assert answer[key] == value, answer
+    assert result[key] == value, result
     return spent / int(requests)
 print(json.dumps({"cold start CPU": cold, "warm POST CPU": warm(handler, post, "statusCode", 201),
                   "warm GET CPU": warm(handler, get, "statusCode", 200),
-                  "warm authorizer CPU": warm(authorizer, ask, "context",
+                  "warm authorizer CPU": warm(authorizer, authorize, "context",
                                               {"tenant": "acme", "scopes": "events:read events:write"}),
                   "peak memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 '''
 
 
 class DynamoDBStub(BaseHTTPRequestHandler):
-    """Answers PutItem as if it wrote, and GetItem with an event or a token that both contestants can read."""
+    """Accepts each PutItem without storing it. Returns a fixed event or token to GetItem."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -149,9 +150,9 @@ class DynamoDBStub(BaseHTTPRequestHandler):
     }
 
     def do_POST(self) -> None:  # pylint: disable=invalid-name  # the name that http.server calls
-        """Answer one call."""
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        item = self.KNOWN if "key_id" in asked.get("Key", {}) else self.ITEM
+        """Respond to one call."""
+        call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        item = self.KNOWN if "key_id" in call.get("Key", {}) else self.ITEM
         response = {"Item": item} if self.headers["X-Amz-Target"].endswith("GetItem") else {}
         body = json.dumps(response).encode()
         self.send_response(200)
@@ -160,12 +161,12 @@ class DynamoDBStub(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_args: object) -> None:  # pylint: disable=arguments-differ  # silent, whatever is said
-        """Say nothing."""
+    def log_message(self, *_args: object) -> None:  # pylint: disable=arguments-differ  # all arguments are ignored
+        """Log nothing."""
 
 
 def gateway_event(method: str, resource: str, parameters: dict[str, str] | None, body: str | None) -> dict[str, object]:
-    """Return what API Gateway's REST proxy integration sends for a request."""
+    """Return the event that API Gateway's REST proxy integration sends to Lambda for a request."""
     headers = {
         "Accept": "*/*",
         "Content-Type": "application/json",
@@ -204,12 +205,12 @@ def gateway_event(method: str, resource: str, parameters: dict[str, str] | None,
 
 
 def package(folder: Path, stage: str) -> Path:
-    """Package a stage into a folder, as `make package` does before it corrects the Terraform; return the folder."""
+    """Package a stage into a folder without the corrections of `make package`, and return the folder."""
     return package_app(ROOT / "eventsapp", stage, folder)
 
 
 def build() -> dict[str, dict[str, object]]:
-    """Lay out both contestants and the runtime's boto3 under build/bench; return how to call them, and their zips."""
+    """Build the app, the bare handler and boto3 in build/bench. Return each one's folder, handler and zip."""
     shutil.rmtree(BUILD, ignore_errors=True)
     bare = BUILD / "bare"
     bare.mkdir(parents=True)
@@ -229,7 +230,7 @@ def build() -> dict[str, dict[str, object]]:
 
 
 def measure(contestant: dict[str, object], endpoint: str) -> dict[str, float]:
-    """Run one contestant in a fresh process; return its CPU seconds and its peak memory in KiB."""
+    """Run the app or the bare handler in a new process. Return its CPU seconds and its peak memory in KiB."""
     body = json.dumps(
         {
             "id": "order-1001",
@@ -259,12 +260,12 @@ def measure(contestant: dict[str, object], endpoint: str) -> dict[str, float]:
         "PATH": os.environ["PATH"],
     }
     command = [sys.executable, "-S", "-c", PROBE, *map(str, arguments), json.dumps(events)]
-    ran = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return json.loads(ran.stdout)
+    result = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return json.loads(result.stdout)
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure both handlers and print a table of the medians."""
     if sys.argv[1:] == ["stub"]:
         server = ThreadingHTTPServer(("127.0.0.1", 0), DynamoDBStub)
         print(server.server_port, flush=True)

@@ -1,4 +1,4 @@
-"""The callers and the responses that each gets, in process, on the local server and on a deployed stage."""
+"""A table of callers and the status that each one gets. Tests use it in process, locally and on a deployed stage."""
 
 import json
 import time
@@ -9,11 +9,11 @@ from chalicelib.token import ALPHABET, CHECKSUM_LENGTH, READ, WRITE, checksum
 from targets import JSON, Response, Api, an_event, get, post
 from token_admin import TokenAdmin
 
-TENANT = "acme"  # of all callers below except "other tenant"
+TENANT = "acme"  # the tenant of all callers below except "other tenant"
 
 
 class Caller(NamedTuple):
-    """A caller's Authorization header, and the statuses of its POST, and of its GET or HEAD of a stored event."""
+    """A caller's Authorization header, the status of its POST, and the status of its GET or HEAD."""
 
     name: str
     authorization: Callable[[TokenAdmin], str | None]
@@ -24,7 +24,7 @@ class Caller(NamedTuple):
 def token_of(
     table: TokenAdmin, *scopes: str, tenant: str = TENANT, ends_in: int | None = None, revoked: bool = False
 ) -> str:
-    """Return a new token's text."""
+    """Create a token and return its text."""
     expires_at = None if ends_in is None else int(time.time()) + ends_in
     text, token = table.create(tenant, "caller", frozenset(scopes), expires_at)
     if revoked:
@@ -45,7 +45,7 @@ def with_other_secret(text: str) -> str:
 
 
 def with_other_key_id(text: str) -> str:
-    """Return a token with a valid checksum and a key id that nobody has."""
+    """Return a token with a valid checksum and an unknown key id."""
     _, _, rest = text[:-CHECKSUM_LENGTH].split("_")
     unchecked = f"evt_{'0' * 16}_{rest}"
     return unchecked + checksum(unchecked)
@@ -72,13 +72,13 @@ CALLERS = [
 
 
 def call(api: Api, method: str, authorization: str | None, event_id: str) -> Response:
-    """Post a new event, or read one, with or without an Authorization header."""
+    """Post a new event or read an event. Without `authorization`, send no Authorization header."""
     caller = {} if authorization is None else {"Authorization": authorization}
     return post(api, an_event(), **caller) if method == "POST" else get(api, event_id, method, **caller)
 
 
 def assert_refused(response: Response, status: int, method: str) -> None:
-    """Assert that a response is the complete problem of its status, and tells a client how to authenticate."""
+    """Assert that a response is a complete problem with this status and the right WWW-Authenticate header."""
     kinds = {401: "unauthorized", 403: "forbidden", 404: "event-not-found"}
     challenges = {401: "Bearer", 403: 'Bearer error="insufficient_scope"', 404: None}
     assert response.headers["content-type"] == "application/problem+json"
@@ -92,12 +92,12 @@ def assert_refused(response: Response, status: int, method: str) -> None:
     assert body == {"type": f"urn:event-api:problem:{kinds[status]}", "status": status}
 
 
-# Spellings of a path for which a gateway may find the same route.
+# A gateway may treat these paths as /events.
 SPELLINGS = ["/events/", "//events", "/events//", "/events;a", "/events?a=1", "/events/?a", "/%65vents", "/events/.."]
 
 
 def check_spelling(api: Api, table: TokenAdmin, path: str) -> None:
-    """Assert that a token for reading stores nothing, with any spelling of the path."""
+    """Assert that a read-only token cannot store an event through this spelling of the path."""
     authorization = bearer(token_of(table, READ))
     event = an_event()
     body = json.dumps(event).encode()
@@ -106,7 +106,7 @@ def check_spelling(api: Api, table: TokenAdmin, path: str) -> None:
 
 
 def check(api: Api, table: TokenAdmin, caller: Caller, method: str) -> None:
-    """Assert that a caller gets the statuses in the table. A caller of the first tenant stored the event."""
+    """Assert that a caller gets the status in the table. The event in the test belongs to TENANT."""
     stored = post(api, an_event(), Authorization=bearer(token_of(table, WRITE)))
     assert stored.status == 201
     response = call(api, method, caller.authorization(table), stored.json["id"])

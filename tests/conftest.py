@@ -1,4 +1,4 @@
-"""Fixtures that more than one test file needs. No test can reach AWS: credentials and region are pinned, and fake."""
+"""Fixtures for several test files. The AWS credentials are fake, so that no test can reach AWS."""
 
 import http.client
 import json
@@ -21,7 +21,7 @@ os.environ.update(
     TOKEN_TABLE_NAME="tokens",
 )
 
-# pylint: disable=wrong-import-position  # they read the environment
+# pylint: disable=wrong-import-position  # these modules read the environment
 import hypothesis
 import pytest
 from xdist.remote import Producer
@@ -46,20 +46,20 @@ hypothesis.settings.register_profile(
     "project",
     deadline=None,
     derandomize=True,
-    # A loaded machine is slow; and no fixture here holds what one example leaves to the next.
+    # A busy machine is slow. The fixtures keep no state from one example to the next.
     suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
 )
 hypothesis.settings.load_profile("project")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --url, the API that the contract suite speaks to in place of those it starts."""
+    """Add --url: the contract suite then tests this API and starts none."""
     parser.addoption("--url", help="base URL of a running API for tests/test_contract.py")
     parser.addoption("--patience", type=float, default=30, help="seconds to wait for the API of --url (default: 30)")
 
 
-class OneWorkerPerFile(LoadFileScheduling):  # pylint: disable=abstract-method  # as all of xdist's own
-    """Runs the tests of a file in one worker, and all tests of a folder that shares a deployment in one, too."""
+class OneWorkerPerFile(LoadFileScheduling):  # pylint: disable=abstract-method  # xdist's own schedulers do the same
+    """Runs all tests of a file in one worker. The tests of a subfolder share a deployment, so they share a worker."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = Path(nodeid.partition("::")[0])
@@ -68,12 +68,12 @@ class OneWorkerPerFile(LoadFileScheduling):  # pylint: disable=abstract-method  
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneWorkerPerFile:
-    """Distribute tests with this scheduling."""
+    """Return the scheduler for xdist."""
     return OneWorkerPerFile(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Wait until the API of --url answers, as a new stage may take a while to; say so once where none does."""
+    """Wait until the API of --url responds, because a new stage needs time. Stop the run if it does not."""
     url = config.getoption("--url")
     if url and not eventually(lambda: status(url) in (401, 403, 404), config.getoption("--patience")):
         pytest.exit(f"No Event API answers at {url}.", returncode=2)
@@ -82,12 +82,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def url_api(url: str) -> UrlApi:
-    """Return the API at a URL, called with the token of the environment."""
+    """Return a client of the API at a URL, with the token of EVENT_API_TOKEN."""
     return UrlApi(url, os.environ.get("EVENT_API_TOKEN"))
 
 
 def status(url: str) -> int | None:
-    """Return what an Event API at a URL says to a read of what cannot be; None where there is none."""
+    """Return the status of a GET with an invalid id, or None if no API responds."""
     try:
         return url_api(url).request("GET", "/events/-").status
     except (OSError, http.client.HTTPException):
@@ -95,7 +95,7 @@ def status(url: str) -> int | None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what asks for `api` in process and on the local server, or on the API of --url alone."""
+    """Run each test with `api` in process and on the local server, or only on the API of --url."""
     if "api" in metafunc.fixturenames:
         targets = ["url"] if metafunc.config.getoption("--url") else ["in_process_api", "local_api"]
         metafunc.parametrize("api", targets, indirect=True)
@@ -103,7 +103,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(name="_leak_detector", scope="session", autouse=True)
 def _leak_detector_() -> Iterator[None]:
-    """Nothing that the suite makes the app log holds a token, a secret or a payload."""
+    """Assert that the app logs no token, secret or payload during the tests."""
     detector = LeakDetector()
     logging.getLogger().addHandler(detector)
     yield
@@ -113,7 +113,7 @@ def _leak_detector_() -> Iterator[None]:
 
 @pytest.fixture(name="api", scope="module")
 def _api(request: pytest.FixtureRequest) -> Api:
-    """The API under test."""
+    """Return the API under test."""
     if request.param == "url":
         return url_api(request.config.getoption("--url"))
     return request.getfixturevalue(request.param)
@@ -121,14 +121,14 @@ def _api(request: pytest.FixtureRequest) -> Api:
 
 @pytest.fixture(name="server", scope="session")
 def _server(request: pytest.FixtureRequest) -> Api:
-    """An API behind a real HTTP server, for what a test client cannot show."""
+    """Return an API on a real HTTP server, for tests that need one."""
     url = request.config.getoption("--url")
     return url_api(url) if url else request.getfixturevalue("local_api")
 
 
 @pytest.fixture(name="in_process_api", scope="module")
 def _in_process_api() -> Iterator[Api]:
-    """The app in this process, its tables in moto, called with a token of both scopes."""
+    """Return the app in this process with tables in moto and a token with both scopes."""
     with tables_in_moto() as client:
         token, _ = token_admin.TokenAdmin(client, "tokens").create("local", "test", frozenset(SCOPES), None)
         yield InProcessApi(event_api.app, token)
@@ -136,44 +136,44 @@ def _in_process_api() -> Iterator[Api]:
 
 @pytest.fixture(name="data_dir")
 def _data_dir(tmp_path: Path) -> Path:
-    """The folder of a local API's events. It does not exist yet."""
+    """Return a data folder for a local API. It does not exist yet."""
     return tmp_path / "data"
 
 
 @pytest.fixture(name="local_process", scope="session")
 def _local_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProcess]:
-    """The API as `make run` starts it."""
+    """Start the local API as `make run` does."""
     with LocalProcess(tmp_path_factory.mktemp("local")) as running:
         yield running
 
 
 @pytest.fixture(name="local_api", scope="session")
 def _local_api(local_process: LocalProcess) -> Api:
-    """The API as `make run` starts it, called with the token that it makes."""
+    """Return the local API, with the token that it created."""
     return local_process.api
 
 
 @pytest.fixture(name="chalice_package", scope="session")
 def _chalice_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which chalice packaged the stage prod."""
+    """Return the folder with chalice's package of the stage prod."""
     return package(tmp_path_factory.mktemp("chalice") / "package", "prod")
 
 
 @pytest.fixture(name="chalice")
 def _chalice(chalice_package: Path) -> dict[str, Any]:
-    """Chalice's Terraform, uncorrected."""
+    """Return chalice's Terraform before the corrections."""
     return json.loads((chalice_package / "chalice.tf.json").read_text())
 
 
 @pytest.fixture(name="merged")
 def _merged(chalice: dict[str, Any]) -> dict[str, Any]:
-    """Chalice's Terraform, corrected."""
+    """Return chalice's Terraform after the corrections."""
     return merge(chalice)
 
 
 @pytest.fixture(name="swagger")
 def _swagger(merged: dict[str, Any]) -> dict[str, Any]:
-    """Chalice's Swagger, corrected, with the number that Terraform puts into it."""
+    """Return the corrected Swagger, with the cache time that Terraform puts into it."""
     template = merged["locals"]["chalice_api_swagger"]
     assert template.count(CACHE_SECONDS) == 1
     return json.loads(template.replace(f": {CACHE_SECONDS}", ": 300"))

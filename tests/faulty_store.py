@@ -1,4 +1,4 @@
-"""A DynamoDB endpoint that fails as it is told to, in front of one that works."""
+"""A proxy in front of a DynamoDB endpoint. It fails in the ways that a test chooses."""
 
 import json
 import socket
@@ -13,11 +13,11 @@ DENIED = (400, "com.amazon.coral.service#AccessDeniedException")
 
 
 class FaultyStore(ThreadingHTTPServer):
-    """Applies `faults` to the calls it gets, one each, then `afterwards` to all that follow.
+    """Applies one fault of `faults` to each call. When the list is empty, it applies `afterwards`.
 
-    A fault is "none", or "throttled", "failed", "denied", "garbled", "cut", "cut short" or "hangs", or a status and an
-    error's name, "400 ThrottlingException"; with "written, " in front of it, the call is carried out and only its
-    answer is lost.
+    A fault is "none", "throttled", "failed", "denied", "garbled", "cut", "cut short" or "hangs". It can also be a
+    status and an error name, such as "400 ThrottlingException". With the prefix "written, ", the proxy forwards the
+    call first, and only the response is lost.
     """
 
     daemon_threads = True
@@ -35,21 +35,21 @@ class FaultyStore(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Return the endpoint."""
+        """Return the URL of the proxy."""
         return f"http://127.0.0.1:{self.server_port}"
 
     def next_fault(self) -> str:
-        """Return what happens to the call that came in."""
+        """Return the fault for the next call, and count the call."""
         with self.lock:
             self.calls += 1
             return self.faults.pop(0) if self.faults else self.afterwards
 
     def work(self) -> None:
-        """Have no fault from now on."""
+        """Stop all faults and reset the count of calls."""
         self.faults, self.afterwards, self.calls = [], "none", 0
 
     def close(self) -> None:
-        """End, and let go of what hangs."""
+        """Stop the proxy and release the calls that hang."""
         self.released.set()
         self.shutdown()
         self.server_close()
@@ -61,23 +61,23 @@ class _Handler(BaseHTTPRequestHandler):
     server: FaultyStore
 
     def do_POST(self) -> None:  # pylint: disable=invalid-name  # the name that http.server calls
-        """Answer a call, or fail to."""
+        """Respond to a call, or fail as the fault says."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         fault = self.server.next_fault()
-        status, response = self._carried_out(body) if fault == "none" or fault.startswith("written, ") else (0, b"")
+        status, response = self._forward(body) if fault == "none" or fault.startswith("written, ") else (0, b"")
         match fault.removeprefix("written, "):
             case "none":
-                self._answer(status, response)
+                self._respond(status, response)
             case "throttled":
-                self._answer(*_error(THROTTLED))
+                self._respond(*_error(THROTTLED))
             case "failed":
-                self._answer(*_error(FAILED))
+                self._respond(*_error(FAILED))
             case "denied":
-                self._answer(*_error(DENIED))
+                self._respond(*_error(DENIED))
             case "garbled":
-                self._answer(502, b"<html>Bad Gateway</html>")
+                self._respond(502, b"<html>Bad Gateway</html>")
             case "cut short":
-                self._answer(200, b"{", announced=500)
+                self._respond(200, b"{", announced=500)
                 self._cut()
             case "cut":
                 self._cut()
@@ -85,9 +85,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.released.wait()
             case other:
                 status, code = other.split(" ")
-                self._answer(*_error((int(status), code)))
+                self._respond(*_error((int(status), code)))
 
-    def _carried_out(self, body: bytes) -> tuple[int, bytes]:
+    def _forward(self, body: bytes) -> tuple[int, bytes]:
         names = ("X-Amz-Target", "Content-Type", "Authorization", "X-Amz-Date")
         headers = {name: self.headers[name] for name in names if name in self.headers}
         try:
@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
             with exc:
                 return exc.code, exc.read()
 
-    def _answer(self, status: int, body: bytes, announced: int | None = None) -> None:
+    def _respond(self, status: int, body: bytes, announced: int | None = None) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/x-amz-json-1.0")
         self.send_header("Content-Length", str(announced or len(body)))
@@ -109,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, format: str, *args: object) -> None:  # pylint: disable=redefined-builtin  # its name there
-        """Say nothing."""
+        """Log nothing."""
 
 
 def _error(error: tuple[int, str]) -> tuple[int, bytes]:

@@ -1,4 +1,4 @@
-"""The app in this process, and its tables in moto."""
+"""A client that calls the app in this process, with DynamoDB tables in moto."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from local.gateway import Gateway
 
 @contextmanager
 def tables_in_moto() -> Iterator[BaseClient]:
-    """Give the app tables of its own, and a client of them."""
+    """Create the app's tables in moto and yield a DynamoDB client."""
     with mock_aws():
         client = botocore.session.get_session().create_client("dynamodb")
         for table in TABLES:
@@ -30,12 +30,12 @@ def tables_in_moto() -> Iterator[BaseClient]:
 
 
 class InProcessApi:
-    """The app through chalice's test client; what HTTP does beyond it (no body to HEAD) is done here."""
+    """Calls the app through chalice's test client, and removes the body of a response to HEAD."""
 
     path = ""
 
     def __init__(self, app: Chalice, token: str | None = None, asks: bool = True) -> None:
-        """`asks` tells whether there is an authorizer."""
+        """`asks`: whether the gateway calls the authorizer."""
         self._token = token
         self._client = _Client(app, Config.create(), asks)
 
@@ -49,7 +49,7 @@ class InProcessApi:
 
 
 class _Client(TestHTTPClient):
-    """Chalice's test client, behind the local server's gateway."""
+    """Chalice's test client with the gateway of the local server."""
 
     def __init__(self, app: Chalice, config: Config, asks: bool) -> None:
         super().__init__(app, config)

@@ -1,27 +1,27 @@
-"""What no log may hold: a token, a secret, a payload. The suite's events carry a canary, its tokens have their form."""
+"""Find tokens, secrets and payloads in logs. Test payloads contain a canary text; tokens match a pattern."""
 
 import logging
 import re
 
-CANARY = "canary-of-a-payload"  # in each event that targets.an_event makes
-TOKEN = re.compile(r"evt_[0-9A-Za-z]{16}_[0-9A-Za-z]*|\b[0-9A-Za-z]{49}\b")  # a whole one, its start, its secret alone
+CANARY = "canary-of-a-payload"  # targets.an_event puts it into each event
+TOKEN = re.compile(r"evt_[0-9A-Za-z]{16}_[0-9A-Za-z]*|\b[0-9A-Za-z]{49}\b")  # a token, its start, or a secret
 
 
 def leaks(text: str, *known: str) -> list[str]:
-    """Return what a text should not hold, but for known tokens, which were printed for a person."""
+    """Return the tokens, secrets and canaries in a text. Tokens in `known` may be there."""
     for token in known:
         text = text.replace(token, "")
     return [*TOKEN.findall(text), *re.findall(CANARY, text)]
 
 
 class LeakDetector(logging.Handler):
-    """Looks through what is logged at the levels that Lambda keeps."""
+    """Searches each log record of the level INFO or higher, which Lambda keeps."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.found: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note what a record should not hold, in its message, its fields or its traceback."""
+        """Search the record's message, fields and traceback, and add what is found to `found`."""
         trace = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
         self.found += leaks(f"{record.getMessage()} {record.__dict__} {trace}")

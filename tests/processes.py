@@ -1,4 +1,4 @@
-"""The local API as a process of its own, as `make run` starts it."""
+"""Start and stop the local API in its own process, as `make run` does."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ COVERAGE = {
 
 
 class LocalProcess:
-    """A running eventsapp/local with its output in a file. Leaving the context stops it."""
+    """A process of eventsapp/local. Its output goes to a file. The end of the `with` block stops it."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class LocalProcess:
         file_limit: str = "unlimited",
         **environment: str,
     ) -> None:
-        """`file_limit` is the largest size of a file that it can write, as `ulimit -f` counts it."""
+        """`file_limit` limits the size of the files that the process writes, in the units of `ulimit -f`."""
         self.port = free_port()
         self._command = ["sh", "-c", 'ulimit -f "$0"; exec "$@"', file_limit, sys.executable, str(program)]
         self._environment = environment
@@ -63,35 +63,35 @@ class LocalProcess:
 
     @property
     def token(self) -> str:
-        """Return the token that it keeps."""
+        """Return the token in the API's data folder."""
         return (self.data_dir / "token").read_text().strip()
 
     @property
     def api(self) -> UrlApi:
-        """Return the API, called with that token."""
+        """Return a client of the API that uses this token."""
         return UrlApi(self.url, self.token)
 
     @property
     def output(self) -> str:
-        """Return what it has printed."""
+        """Return the process's output so far."""
         return self._log.read_text()
 
     @property
     def api_pid(self) -> int:
-        """Return the process id of the API's own process."""
+        """Return the id of the child process that serves the API."""
         listed = subprocess.run(["pgrep", "-P", str(self.process.pid)], check=True, capture_output=True, text=True)
         return int(listed.stdout.split()[0])
 
     def kill_all(self) -> None:
-        """Kill all its processes at once, as a power failure would."""
+        """Kill the whole process group at once, as a power failure would."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(60)
         assert eventually(self.is_gone)
 
     def wait_until_ready(self) -> Self:
-        """Return once it has printed its curl lines."""
+        """Wait until the process has printed its curl commands."""
         assert eventually(lambda: "\ncurl -i" in self.output or self.process.poll() is not None), self.output
-        if f"port {self.port} is in use" in self.output:  # another process took it since `free_port` found it free
+        if f"port {self.port} is in use" in self.output:  # another process took the port after `free_port` returned it
             self.port = free_port()
             self.process = self._start()
             return self.wait_until_ready()
@@ -104,7 +104,7 @@ class LocalProcess:
         return self.process.wait(timeout=120)
 
     def is_gone(self) -> bool:
-        """Tell whether no process of its group is left, and no port."""
+        """Tell whether all processes of the group have ended and the port is closed."""
         try:
             os.killpg(self.process.pid, 0)
         except ProcessLookupError:
@@ -125,8 +125,8 @@ class LocalProcess:
 
 
 def failed_start(data_dir: Path, **environment: str) -> str:
-    """Start the local API where it cannot run, and return its message."""
-    ran = subprocess.run(
+    """Start the local API with settings that must fail, and return its message on stderr."""
+    result = subprocess.run(
         [sys.executable, str(ROOT / "eventsapp" / "local")],
         env={**os.environ, **COVERAGE, "PORT": str(free_port()), "DATA_DIR": str(data_dir), **environment},
         capture_output=True,
@@ -134,9 +134,9 @@ def failed_start(data_dir: Path, **environment: str) -> str:
         timeout=60,
         check=False,
     )
-    assert ran.returncode == 1
-    assert ran.stdout == ""
-    return ran.stderr
+    assert result.returncode == 1
+    assert result.stdout == ""
+    return result.stderr
 
 
 def free_port() -> int:
@@ -146,7 +146,7 @@ def free_port() -> int:
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 120) -> bool:
-    """Tell whether something comes to hold; the time limit is against a hang alone, however slow the machine is."""
+    """Tell whether a condition becomes true. The timeout is long, because it only has to end a hang."""
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:

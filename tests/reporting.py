@@ -1,4 +1,4 @@
-"""How pytest runs and reports these tests: the longest first, each cause once, and no endless output."""
+"""A pytest plugin: it starts slow files first, reports each error once and shortens long output."""
 
 from collections.abc import Generator
 
@@ -6,19 +6,19 @@ import pytest
 
 MAX_OUTPUT = 6000  # characters of one failure, and of each of its captured outputs
 
-# By the time that they take: what is started last ends last.
+# The slowest files, in this order. A slow file that starts last would prolong the run.
 LONGEST = ("test_deployed", "test_terraform", "test_faults", "test_lint", "test_oidc", "test_local", "test_settings")
 
-_first_tests: dict[tuple[type[BaseException], str], str] = {}  # an error and its text: the test that met it first
+_first_tests: dict[tuple[type[BaseException], str], str] = {}  # an error and its text => the first test with it
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the files that take longest first."""
+    """Sort the tests so that the slowest files start first."""
     items.sort(key=rank)
 
 
 def rank(item: pytest.Item) -> int:
-    """Return the place of a test's file among the longest; all others come after them."""
+    """Return the position of a test's file in LONGEST. All other files come last."""
     return next((place for place, name in enumerate(LONGEST) if item.path.stem.startswith(name)), len(LONGEST))
 
 
@@ -26,7 +26,7 @@ def rank(item: pytest.Item) -> int:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Report an error in full once. A test whose fixture failed as another's did is skipped; the run fails anyway."""
+    """Report each error in full only once. Skip a test if its fixture fails with an error that is already reported."""
     report = yield
     if report.failed:
         report.sections = [(name, cut(text)) for name, text in report.sections]

@@ -1,5 +1,6 @@
-"""Terraform's two roots, checked in copies: nothing is applied, AWS is never asked, and what somebody has initialised
-or packaged is neither needed nor changed.
+"""Helpers for tests of the two Terraform roots.
+
+The tests work in copies and never call AWS. They do not use or change the developer's own package and .terraform.
 """
 
 import json
@@ -15,14 +16,14 @@ from ministack.core.iam_evaluator import EvalContext
 from processes import ROOT
 
 STAGES = ["dev", "staging", "prod"]
-# What Terraform's tests plan with, whatever the stages are set to.
+# Terraform's tests plan with these values instead of the stages' settings.
 ACCOUNT = "123456789012"
 REGIONS = {"dev": "ap-southeast-1", "staging": "ap-northeast-3", "prod": "ap-southeast-2"}
 REGION = REGIONS["dev"]
 
 NEEDS_TERRAFORM = pytest.mark.skipif(shutil.which("terraform") is None, reason="Terraform is not on the PATH.")
 
-# What both roots' policies name.
+# Resources that the policies of both roots name.
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:event-api-dev"
 LOG = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/event-api-dev"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/abc"
@@ -38,19 +39,19 @@ MAX_OUTPUT = 4000  # characters of a failed command's output
 
 
 def run(*command: str | Path, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a command; where it fails, fail with the end of its output."""
-    # The providers that `init` fetches stay for the next run, for each root by itself.
+    """Run a command. If it fails, fail the test with the end of the output."""
+    # Each root keeps the providers that `init` downloads, so that the next run starts faster.
     data = ROOT / "build" / "terraform-tests" / cwd.name
     environment = {**os.environ, "TF_DATA_DIR": str(data), "NO_COLOR": "1"}
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-    if check and done.returncode:
-        output = f"{done.stdout}\n{done.stderr}".strip()[-MAX_OUTPUT:]
-        pytest.fail(f"{' '.join(map(str, command))}: exit {done.returncode}\n{output}", pytrace=False)
-    return done
+    result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    if check and result.returncode:
+        output = f"{result.stdout}\n{result.stderr}".strip()[-MAX_OUTPUT:]
+        pytest.fail(f"{' '.join(map(str, command))}: exit {result.returncode}\n{output}", pytrace=False)
+    return result
 
 
 def copied_project(target: Path) -> Path:
-    """Copy what `make package` needs, without anything generated, and return where to."""
+    """Copy the files that `make package` needs, without generated files, and return the target folder."""
     ignored = shutil.ignore_patterns(*NOT_COPIED)
     for name in PROJECT:
         if (ROOT / name).is_dir():
@@ -62,14 +63,14 @@ def copied_project(target: Path) -> Path:
 
 
 def make(project: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run make in a copy of the project, with the Python packages of this process."""
+    """Run make in a copy of the project. It uses the virtual environment of this process."""
     venv = Path(sys.executable).parent.parent
-    # -o: the copy's older or newer requirements do not install anything.
+    # -o: make does not install the requirements again.
     return run("make", "-o", f"{venv}/.installed", *arguments, f"venv={venv}", cwd=project, check=check)
 
 
 def write_settings(tfvars: Path, settings: dict[str, Any]) -> None:
-    """Write a stage's tfvars: HCL reads values as JSON writes them."""
+    """Write a stage's tfvars. HCL can read JSON values."""
     tfvars.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items()))
 
 
@@ -77,13 +78,14 @@ Plans = dict[str, dict[str, Any]]  # run of a Terraform test => address => plann
 
 
 def planned(root: Path, *options: str) -> Plans:
-    """Return what Terraform's tests of a root plan. The tests pass."""
-    done = run("terraform", "test", "-json", "-verbose", *options, cwd=root, check=False)
-    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    """Run Terraform's tests of a root and return their plans. Fail the test if one of them fails."""
+    result = run("terraform", "test", "-json", "-verbose", *options, cwd=root, check=False)
+    messages = [json.loads(line) for line in result.stdout.splitlines()]
     faults = [message["diagnostic"] for message in messages if message["type"] == "diagnostic"]
-    if done.returncode or faults:
+    if result.returncode or faults:
         first = json.dumps(faults[:1], indent=2)[:MAX_OUTPUT]
-        pytest.fail(f"terraform test: exit {done.returncode}, {len(faults)} faults; the first:\n{first}", pytrace=False)
+        code = result.returncode
+        pytest.fail(f"terraform test: exit {code}, {len(faults)} faults; the first:\n{first}", pytrace=False)
     return {
         message["@testrun"]: {
             resource["address"]: resource["change"]["after"] for resource in message["test_plan"]["resource_changes"]
@@ -97,7 +99,7 @@ DEPLOYER = f"arn:aws:sts::{ACCOUNT}:assumed-role/event-api-deploy-dev/run"
 
 
 def request(action: str, resource: str, context: dict[str, Any], caller: str = DEPLOYER) -> EvalContext:
-    """Return a call, as policies see it."""
+    """Return an AWS call for the policy evaluator."""
     return EvalContext(
         principal_arn=caller,
         principal_type="AssumedRole",
@@ -110,5 +112,5 @@ def request(action: str, resource: str, context: dict[str, Any], caller: str = D
 
 
 def listed(value: str | list[str]) -> list[str]:
-    """Return what a policy says once or in a list."""
+    """Return a list. A policy may contain a single value instead."""
     return [value] if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Measures how long something takes, without the time for which the machine let this process wait."""
+"""Measure elapsed time without the time in which a busy machine did not run this process."""
 
 import threading
 import time
@@ -9,9 +9,9 @@ STEP = 0.05  # seconds
 
 
 class Stopwatch:
-    """Elapsed seconds less the stalls: a thread that wants to run every 50 ms knows when it could not.
+    """Measures elapsed seconds without stalls. A thread wakes up every 50 ms; each delay beyond that is a stall.
 
-    A loaded machine makes both late, so a limit on the rest says what the code waits for, not how busy the machine is.
+    So a test can limit the time that the code itself waits, also on a busy machine.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """Return the seconds since the start, less those that this process could not run."""
+        """Return the seconds since the start without the stalls."""
         return time.monotonic() - self._start - self._stalled
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Where the contract suite sends its requests: an API, such as one at a URL."""
+"""The clients and helpers with which the tests send requests to an API."""
 
 import http.client
 import json
@@ -14,7 +14,7 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True)
 class Response:
-    """An HTTP answer; header names are lower case."""
+    """An HTTP response. Its header names are lower case."""
 
     status: int
     headers: dict[str, str]
@@ -27,18 +27,18 @@ class Response:
 
 
 class Api(Protocol):
-    """What the tests need of an API."""
+    """The interface through which the tests call an API."""
 
-    path: str  # the prefix that the API is served under
+    path: str  # the path prefix of the API
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Response:
-        """Send just this, no header added but what HTTP itself needs, and the token that the API was given here."""
+        """Send a request. Only the headers that HTTP needs and the client's token are added."""
 
 
 class UrlApi:
-    """The API at a base URL."""
+    """A client of the API at a base URL."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
         parts = urlsplit(url)
@@ -50,8 +50,8 @@ class UrlApi:
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> Response:
-        """Send one request on a connection of its own."""
-        connection = self._connect(self.host, timeout=120)  # against a hang alone: a loaded machine may be slow
+        """Send one request on a new connection."""
+        connection = self._connect(self.host, timeout=120)  # long, because a busy machine is slow
         try:
             connection.request(method, self.path + path, body, with_token(headers, self._token))
             response = connection.getresponse()
@@ -63,27 +63,27 @@ class UrlApi:
 
 
 def with_token(headers: dict[str, str] | None, token: str | None) -> dict[str, str]:
-    """Return headers with a token, where there is one and they have none."""
+    """Add an Authorization header, if there is a token and the headers have none."""
     return {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
 
 
 def post(api: Api, body: bytes | dict[str, Any], **headers: str) -> Response:
-    """Post an event; keywords are further headers, `if_none_match="*"`."""
+    """Post an event. Keywords are further headers, such as `if_none_match="*"`."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return api.request("POST", "/events", data, {**JSON, **{name.replace("_", "-"): v for name, v in headers.items()}})
 
 
 def get(api: Api, event_id: str, method: str = "GET", **headers: str) -> Response:
-    """Get an event by id; keywords are headers."""
+    """Get an event by its id. Keywords are headers."""
     return api.request(method, f"/events/{event_id}", None, {name.replace("_", "-"): v for name, v in headers.items()})
 
 
 def an_event(**members: Any) -> dict[str, Any]:
-    """Return an event as a caller posts it, under an id of its own."""
+    """Return a new event with a unique id."""
     return {"id": f"test-{uuid.uuid4()}", "type": "test_event", "payload": {"n": 1, "note": CANARY}, **members}
 
 
 def event_with_payload(text: str) -> tuple[str, bytes]:
-    """Return an id, and the body of an event under it with a payload of just this JSON text."""
+    """Return a unique id, and the body of an event with this id and this JSON text as payload."""
     event_id = f"test-{uuid.uuid4()}"
     return event_id, b'{"id":"%s","type":"test_event","payload":%s}' % (event_id.encode(), text.encode())

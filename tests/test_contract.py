@@ -1,4 +1,4 @@
-"""The contract, by HTTP alone: each test states a rule of it. `make contract URL=...` runs it against any target."""
+"""The contract suite: each test states one rule and uses only HTTP. `make contract URL=...` runs it on any API."""
 
 import json
 import re
@@ -30,12 +30,12 @@ ETAG = re.compile(r'"[0-9a-f]{64}"')
 
 
 def value_of(text: bytes | str) -> Any:
-    """Return a JSON text's value with each number as the text it came as."""
+    """Parse a JSON text. Each number stays as the text that was sent."""
     return json.loads(text, parse_float=lambda number: ("number", number), parse_int=lambda number: ("number", number))
 
 
 def assert_problem(response: Response, status: int, kind: str, **members: Any) -> None:
-    """Assert that an answer is a whole problem of this status and type, and has these members and no other."""
+    """Assert that a response is a complete problem with this status, this type and exactly these further members."""
     assert response.status == status, response
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"
@@ -46,10 +46,10 @@ def assert_problem(response: Response, status: int, kind: str, **members: Any) -
 
 
 def assert_faults(response: Response, *expected: str) -> None:
-    """Assert that an event is refused with faults at just these places.
+    """Assert that an event is refused with faults at exactly these pointers.
 
-    A gateway in front may refuse by the same declaration and cannot say where: its one fault, of the whole body, then
-    names the rule of every field. The app by itself never answers so.
+    A gateway may check the same schema first. It reports one fault for the whole body, which names the rule of every
+    field. The app itself never sends such a response.
     """
     assert response.status == 400, response
     errors = response.json["errors"]
@@ -63,7 +63,7 @@ def assert_faults(response: Response, *expected: str) -> None:
 # Fields
 
 
-def test_new_event_is_stored_and_answered_whole(api: Api) -> None:
+def test_new_event_gets_201_with_the_stored_event(api: Api) -> None:
     """A new id gets 201, Location, ETag and the stored event."""
     event = an_event(occurred_at="2026-01-31T09:30:00.000+08:00")
     response = post(api, event)
@@ -94,35 +94,35 @@ def test_event_without_id_gets_a_uuid7_that_sorts_by_time(api: Api) -> None:
     assert get(api, ids[0]).status == 200
 
 
-def test_event_under_the_servers_id_can_be_sent_again(api: Api) -> None:
-    """The id that the server gave stands for the same content."""
+def test_event_with_a_generated_id_can_be_posted_again(api: Api) -> None:
+    """An event whose id the server generated can be posted again with this id."""
     first = post(api, {"type": "test_event", "payload": {"n": 1}})
     again = post(api, {"id": first.json["id"], "type": "test_event", "payload": {"n": 1}})
     assert (again.status, again.body, again.headers["etag"]) == (200, first.body, first.headers["etag"])
 
 
 @pytest.mark.parametrize("event_id", IDS)
-def test_id_is_taken(api: Api, event_id: str) -> None:
-    """No id of the documented form is a fault. It is sent beside one, so that no id of a real caller's is taken."""
+def test_valid_id_is_accepted(api: Api, event_id: str) -> None:
+    """A valid id is no fault. The type is invalid, so that the test stores no event under an id that a caller uses."""
     assert_faults(post(api, an_event(id=event_id, type="no type")), "/type")
 
 
-def test_id_is_kept_as_it_is(api: Api) -> None:
-    """An id comes back with every character that it may have, at its full length."""
+def test_id_comes_back_unchanged(api: Api) -> None:
+    """An id of 128 characters with every allowed special character comes back unchanged."""
     event_id = f"A.b_c~d:e-f.{uuid.uuid4()}".ljust(128, "z")
     assert post(api, an_event(id=event_id)).json["id"] == event_id
     assert get(api, event_id).json["id"] == event_id
 
 
-def test_id_may_come_percent_encoded(api: Api) -> None:
-    """A path names the id that it decodes to."""
+def test_id_in_the_path_can_be_percent_encoded(api: Api) -> None:
+    """The API decodes percent-encoding in the path before it looks for the id."""
     event_id = f"a:b~{uuid.uuid4()}"
     assert post(api, an_event(id=event_id)).status == 201
     assert get(api, event_id.replace(":", "%3A").replace("a", "%61")).json["id"] == event_id
 
 
 def test_id_is_case_sensitive(api: Api) -> None:
-    """Ids that differ in case are two."""
+    """Two ids that differ only in case are different ids."""
     lower = f"a-{uuid.uuid4()}"
     assert post(api, an_event(id=lower)).status == 201
     assert get(api, lower.upper()).status == 404
@@ -130,45 +130,45 @@ def test_id_is_case_sensitive(api: Api) -> None:
 
 
 @pytest.mark.parametrize("event_id", NOT_IDS)
-def test_id_of_another_form_is_refused(api: Api, event_id: Any) -> None:
+def test_invalid_id_is_refused(api: Api, event_id: Any) -> None:
     """An id that breaks its rule is a fault at /id."""
     assert_faults(post(api, an_event(id=event_id)), "/id")
 
 
 @pytest.mark.parametrize("event_type", TYPES)
-def test_type_is_taken(api: Api, event_type: str) -> None:
-    """A type of the documented form is taken as it is."""
+def test_valid_type_is_accepted(api: Api, event_type: str) -> None:
+    """A valid type is accepted and comes back unchanged."""
     assert post(api, an_event(type=event_type)).json["type"] == event_type
 
 
 @pytest.mark.parametrize("event_type", NOT_TYPES)
-def test_type_of_another_form_is_refused(api: Api, event_type: Any) -> None:
+def test_invalid_type_is_refused(api: Api, event_type: Any) -> None:
     """A type that breaks its rule is a fault at /type."""
     assert_faults(post(api, an_event(type=event_type)), "/type")
 
 
 @pytest.mark.parametrize("payload", NOT_PAYLOADS)
-def test_payload_that_is_no_object_is_refused(api: Api, payload: Any) -> None:
-    """A payload is a JSON object."""
+def test_invalid_payload_is_refused(api: Api, payload: Any) -> None:
+    """A payload that is not a JSON object is a fault at /payload."""
     assert_faults(post(api, an_event(payload=payload)), "/payload")
 
 
 @pytest.mark.parametrize("moment", TIMES)
-def test_occurred_at_is_taken(api: Api, moment: str) -> None:
-    """A date and time with an offset comes back as it was sent."""
+def test_valid_occurred_at_is_accepted(api: Api, moment: str) -> None:
+    """A valid date and time with an offset comes back unchanged."""
     response = post(api, an_event(occurred_at=moment))
     assert (response.status, response.json["occurred_at"]) == (201, moment)
 
 
 @pytest.mark.parametrize("moment", INVALID_TIMES)
-def test_occurred_at_of_another_form_is_refused(api: Api, moment: Any) -> None:
-    """An occurred_at that is no moment of RFC 3339 with an offset is a fault there."""
+def test_invalid_occurred_at_is_refused(api: Api, moment: Any) -> None:
+    """A value that is not an RFC 3339 time with an offset is a fault at /occurred_at."""
     assert_faults(post(api, an_event(occurred_at=moment)), "/occurred_at")
 
 
 @pytest.mark.parametrize("missing", ["type", "payload"])
-def test_missing_field_is_named(api: Api, missing: str) -> None:
-    """A required field that is absent is a fault where it should be."""
+def test_missing_field_is_reported(api: Api, missing: str) -> None:
+    """A missing required field is a fault at the field's pointer."""
     event = an_event()
     del event[missing]
     assert_faults(post(api, event), f"/{missing}")
@@ -176,12 +176,12 @@ def test_missing_field_is_named(api: Api, missing: str) -> None:
 
 @pytest.mark.parametrize("name", ["tpye", "created_at", "", "Type", "payload ", "a/b~"])
 def test_unknown_field_is_refused(api: Api, name: str) -> None:
-    """An unknown field is an error: a typo must not vanish."""
+    """An unknown field is a fault, so that a typo in a field name is not ignored."""
     assert_faults(post(api, an_event(**{name: "x"})), "/" + name.replace("~", "~0").replace("/", "~1"))
 
 
-def test_every_fault_is_named_at_once(api: Api) -> None:
-    """A caller learns of all faults from one answer."""
+def test_response_lists_every_fault(api: Api) -> None:
+    """One response lists every fault."""
     body = b'{"id":"-","tpe":"x","payload":{"a":NaN,"b":[{"c":"\\ud800"}]},"occurred_at":"now"}'
     assert_faults(post(api, body), "/id", "/occurred_at", "/payload/a", "/payload/b/0/c", "/tpe", "/type")
 
@@ -191,35 +191,35 @@ def test_every_fault_is_named_at_once(api: Api) -> None:
 
 @pytest.mark.parametrize("text", LOSSLESS)
 def test_payload_comes_back_with_the_same_value(api: Api, text: str) -> None:
-    """What is posted comes back with the same value, whatever it is."""
+    """A payload comes back with exactly the value that was posted."""
     event_id, body = event_with_payload(text)
-    posted = post(api, body)
-    assert posted.status == 201, posted
-    assert value_of(posted.body)["payload"] == value_of(text)
-    assert get(api, event_id).body == posted.body
+    post_response = post(api, body)
+    assert post_response.status == 201, post_response
+    assert value_of(post_response.body)["payload"] == value_of(text)
+    assert get(api, event_id).body == post_response.body
 
 
 @pytest.mark.parametrize(("text", "pointer"), REFUSED_PAYLOADS)
-def test_value_that_json_cannot_carry_is_refused(api: Api, text: str, pointer: str) -> None:
-    """NaN, Infinity, a duplicate key, a lone surrogate and nesting deeper than 64 are faults where they stand."""
+def test_value_outside_json_is_refused(api: Api, text: str, pointer: str) -> None:
+    """NaN, Infinity, a duplicate key, a lone surrogate and nesting deeper than 64 are faults at their pointer."""
     event_id, body = event_with_payload(text)
     assert_faults(post(api, body), pointer)
     assert get(api, event_id).status == 404
 
 
 def test_duplicate_field_is_refused(api: Api) -> None:
-    """No field can be given twice."""
+    """A field that appears twice is a fault."""
     assert_faults(post(api, b'{"type":"a","payload":{},"type":"a"}'), "/type")
 
 
 @pytest.mark.parametrize("body", NOT_OBJECTS)
-def test_body_that_is_no_json_object_is_refused(api: Api, body: bytes) -> None:
-    """A body that is not the JSON text of an object, in UTF-8, is a fault of the whole."""
+def test_body_without_a_json_object_is_refused(api: Api, body: bytes) -> None:
+    """A body that is not a JSON object in UTF-8 is one fault of the whole body."""
     assert_faults(post(api, body), "")
 
 
-def test_answer_to_many_faults_stays_small(api: Api) -> None:
-    """An answer names a hundred faults at most, and no endless pointer."""
+def test_response_to_many_faults_is_small(api: Api) -> None:
+    """A response lists at most 100 faults, and its pointers are short."""
     key = "k" * 100_000
     response = post(api, b'{"type":"a","payload":{"%s":[%s]}}' % (key.encode(), b",".join([b"NaN"] * 1000)))
     assert_faults(response, *["/payload"] * 100)
@@ -227,13 +227,13 @@ def test_answer_to_many_faults_stays_small(api: Api) -> None:
 
 
 def sized(size: int) -> bytes:
-    """Return an event's body of so many bytes."""
+    """Return the body of an event that is exactly `size` bytes long."""
     body = json.dumps(an_event(payload={"fill": ""})).encode()
     return body.replace(b'"fill": ""', b'"fill": "%s"' % (b"x" * (size - len(body))))
 
 
-def test_body_of_the_limit_is_stored(api: Api) -> None:
-    """262,144 bytes are taken, and come back."""
+def test_body_at_the_limit_is_stored(api: Api) -> None:
+    """A body of 262,144 bytes is stored and can be read."""
     body = sized(LIMIT)
     assert len(body) == LIMIT
     assert post(api, body).status == 201
@@ -242,9 +242,9 @@ def test_body_of_the_limit_is_stored(api: Api) -> None:
 
 @pytest.mark.parametrize("size", [LIMIT + 1, 2 * LIMIT])
 def test_body_over_the_limit_is_refused(api: Api, size: int) -> None:
-    """One byte more gets 413, with the limit.
+    """A body of one byte more gets 413 with the limit.
 
-    A firewall in front may refuse it by its Content-Length, with a text that has no request's id and is plain JSON.
+    A firewall may refuse the request first, because of its Content-Length. Its response is plain JSON without an id.
     """
     response = post(api, sized(size))
     if response.headers["content-type"] == "application/json":
@@ -257,8 +257,8 @@ def test_body_over_the_limit_is_refused(api: Api, size: int) -> None:
 # POST /events
 
 
-def test_same_content_again_is_answered_as_first_stored(api: Api) -> None:
-    """The same id and content gets 200, the first answer, and Idempotent-Replayed."""
+def test_repeated_post_gets_the_stored_event(api: Api) -> None:
+    """A repeated post gets 200, the body of the first response, and the header Idempotent-Replayed."""
     event = an_event(occurred_at="2026-01-31T09:30:00Z")
     first = post(api, event)
     assert "idempotent-replayed" not in first.headers
@@ -271,8 +271,8 @@ def test_same_content_again_is_answered_as_first_stored(api: Api) -> None:
     assert "location" not in again.headers
 
 
-def test_white_space_key_order_and_escapes_do_not_make_other_content(api: Api) -> None:
-    """The same value, spelled in another way, is the same content."""
+def test_spelling_does_not_change_the_content(api: Api) -> None:
+    """White space, key order and escapes do not change the content."""
     event_id = f"test-{uuid.uuid4()}"
     one = '{"id":"%s","type":"t","payload":{"a":[1,{"b":2,"c":"\u00e9"}],"d":null}}' % event_id
     other = '{ "payload":\n{"d": null, "a":[1 ,{"c":"\\u00e9","b":2}]},"type":"t", "id":"%s"}\t' % event_id
@@ -299,8 +299,8 @@ def test_white_space_key_order_and_escapes_do_not_make_other_content(api: Api) -
         ),
     ],
 )
-def test_other_content_under_a_taken_id_conflicts(api: Api, one: str, other: str) -> None:
-    """The same id with other content gets 409 and the stored event's ETag, and nothing is written."""
+def test_different_content_with_the_same_id_gets_409(api: Api, one: str, other: str) -> None:
+    """The same id with different content gets 409 and the stored event's ETag. Nothing is written."""
     event_id = f"test-{uuid.uuid4()}"
     first = post(api, f'{{"id":"{event_id}","type":"t",{one}}}'.encode())
     assert first.status == 201
@@ -310,15 +310,15 @@ def test_other_content_under_a_taken_id_conflicts(api: Api, one: str, other: str
     assert get(api, event_id).body == first.body
 
 
-def test_other_type_under_a_taken_id_conflicts(api: Api) -> None:
-    """The type is content."""
+def test_different_type_with_the_same_id_gets_409(api: Api) -> None:
+    """The type is part of the content."""
     event = an_event()
     post(api, event)
     assert post(api, {**event, "type": "other"}).status == 409
 
 
-def test_conflict_does_not_show_what_is_stored_or_sent(api: Api) -> None:
-    """A conflict shows neither side's content."""
+def test_conflict_does_not_show_the_content(api: Api) -> None:
+    """A 409 response contains neither the stored nor the sent content."""
     event = an_event(payload={"secret": "stored-content"})
     post(api, event)
     conflict = post(api, {**event, "payload": {"secret": "sent-content"}})
@@ -327,29 +327,29 @@ def test_conflict_does_not_show_what_is_stored_or_sent(api: Api) -> None:
 
 
 @pytest.mark.parametrize("payload", [{"n": 1}, {"n": 2}])
-def test_if_none_match_asks_for_a_new_event(api: Api, payload: dict[str, Any]) -> None:
-    """With If-None-Match: * a taken id gets 412, whatever the content, and nothing is written."""
+def test_if_none_match_star_requires_a_new_event(api: Api, payload: dict[str, Any]) -> None:
+    """With If-None-Match: * an existing id gets 412, also for the same content. Nothing is written."""
     event = an_event(payload={"n": 1})
     first = post(api, event, if_none_match="*")
     assert first.status == 201
-    refused = post(api, {**event, "payload": payload}, if_none_match="*")
-    assert_problem(refused, 412, "event-exists")
-    assert refused.headers["etag"] == first.headers["etag"]
+    response = post(api, {**event, "payload": payload}, if_none_match="*")
+    assert_problem(response, 412, "event-exists")
+    assert response.headers["etag"] == first.headers["etag"]
     assert get(api, event["id"]).body == first.body
 
 
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', '"a,b",{}'])
 def test_post_with_the_stored_etag_in_if_none_match_gets_412(api: Api, form: str) -> None:
-    """If-None-Match with the ETag of the stored event excludes this event: 412, and nothing is written."""
+    """If-None-Match with the ETag of the stored event gets 412. Nothing is written."""
     event = an_event()
     first = post(api, event)
-    refused = post(api, event, if_none_match=form.format(first.headers["etag"]))
-    assert_problem(refused, 412, "event-exists")
-    assert refused.headers["etag"] == first.headers["etag"]
+    response = post(api, event, if_none_match=form.format(first.headers["etag"]))
+    assert_problem(response, 412, "event-exists")
+    assert response.headers["etag"] == first.headers["etag"]
 
 
 def test_post_with_another_etag_in_if_none_match_is_an_ordinary_post(api: Api) -> None:
-    """If-None-Match with another ETag excludes nothing: 201 for a new id, then 200, and 409 for different content."""
+    """If-None-Match with another ETag has no effect: 201 for a new id, then 200, and 409 for different content."""
     event = an_event()
     assert post(api, event, if_none_match='"other"').status == 201
     assert post(api, event, if_none_match='"other", "a,b"').status == 200
@@ -359,22 +359,22 @@ def test_post_with_another_etag_in_if_none_match_is_an_ordinary_post(api: Api) -
 @pytest.mark.parametrize("if_match", ["*", '"other"', f'"{"0" * 64}"', "W/{}", "{}"])
 @pytest.mark.parametrize("is_stored", [False, True])
 def test_post_with_if_match_gets_412(api: Api, if_match: str, is_stored: bool) -> None:
-    """If-Match asks to change a stored event, and POST changes none: 412, and nothing is written."""
+    """POST never changes an event, so a POST with If-Match gets 412. Nothing is written."""
     event = an_event()
     etag = post(api, event).headers["etag"] if is_stored else '"none"'
     assert_problem(post(api, event, if_match=if_match.format(etag)), 412, "precondition-failed")
     assert get(api, event["id"]).status == (200 if is_stored else 404)
 
 
-def test_fault_of_the_event_comes_before_a_precondition(api: Api) -> None:
-    """A request that is refused without its precondition is refused in the same way with it (RFC 9110, 13.2.1)."""
+def test_event_is_checked_before_the_precondition(api: Api) -> None:
+    """The API checks the event before the precondition (RFC 9110, 13.2.1)."""
     assert_faults(post(api, an_event(type="no type"), if_match='"other"'), "/type")
 
 
 @pytest.mark.parametrize("name", ["if_modified_since", "if_unmodified_since", "if_range"])
 @pytest.mark.parametrize("date", ["Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 2100 00:00:00 GMT", "no date"])
-def test_dates_are_ignored(api: Api, name: str, date: str) -> None:
-    """Events have no Last-Modified, so a recipient ignores these headers (RFC 9110, 13.1.3 to 13.1.5)."""
+def test_date_headers_are_ignored(api: Api, name: str, date: str) -> None:
+    """Events have no Last-Modified, so the API ignores these headers (RFC 9110, 13.1.3 to 13.1.5)."""
     event = an_event()
     assert post(api, event, **{name: date}).status == 201
     assert post(api, event, **{name: date}).status == 200
@@ -397,8 +397,8 @@ def test_dates_are_ignored(api: Api, name: str, date: str) -> None:
         {"Content-Type": "application/json", "Content-Encoding": "identity, br"},
     ],
 )
-def test_body_not_declared_as_plain_json_is_refused(api: Api, headers: dict[str, str]) -> None:
-    """Another media type or none, another charset, a content coding: 415, and what would be taken."""
+def test_other_media_type_gets_415(api: Api, headers: dict[str, str]) -> None:
+    """Another media type, another charset or a content coding gets 415. Accept-Post names the accepted media type."""
     response = api.request("POST", "/events", json.dumps(an_event()).encode(), headers)
     assert_problem(response, 415, "unsupported-media-type")
     assert response.headers["accept-post"] == "application/json"
@@ -414,16 +414,16 @@ def test_body_not_declared_as_plain_json_is_refused(api: Api, headers: dict[str,
         {"Content-Type": "application/json", "Content-Encoding": "identity"},
     ],
 )
-def test_body_declared_as_plain_json_is_taken(api: Api, headers: dict[str, str]) -> None:
-    """JSON in UTF-8 is taken, however that is spelled."""
+def test_json_media_type_is_accepted(api: Api, headers: dict[str, str]) -> None:
+    """Every valid spelling of JSON in UTF-8 is accepted."""
     assert api.request("POST", "/events", json.dumps(an_event()).encode(), headers).status == 201
 
 
-LOST = (503, 504)  # the event may be stored although the response does not say so
+LOST = (503, 504)  # the event may be stored although the response does not confirm it
 
 
 def post_until_known(api: Api, event: dict[str, Any]) -> list[Response]:
-    """Post an event as a careful caller: again after 429, 503 and 504. Return all responses; the last one counts."""
+    """Post an event and retry after 429, 503 and 504. Return all responses; the last one counts."""
     responses = [post(api, event)]
     while responses[-1].status in (429, *LOST) and len(responses) < 60:
         time.sleep(int(responses[-1].headers.get("retry-after", "1")))
@@ -432,14 +432,14 @@ def post_until_known(api: Api, event: dict[str, Any]) -> list[Response]:
 
 
 def has_lost(responses: list[Response]) -> bool:
-    """Tell whether a caller had to send its request again without knowing whether it was stored."""
+    """Tell whether a response was lost: the caller retried and did not know if its event was stored."""
     return any(response.status in LOST for response in responses)
 
 
-def test_of_64_concurrent_posts_one_is_first(server: Api) -> None:
-    """Of any number of concurrent posts with one id, exactly one gets 201; all get the same event.
+def test_one_of_64_concurrent_posts_gets_201(server: Api) -> None:
+    """Of concurrent posts with the same id and content, exactly one gets 201. All get the same event.
 
-    If a response is lost, the first caller may be one that sends its request again and gets 200.
+    If the 201 response is lost, its caller retries and gets 200.
     """
     event = an_event()
     with ThreadPoolExecutor(64) as pool:
@@ -452,8 +452,8 @@ def test_of_64_concurrent_posts_one_is_first(server: Api) -> None:
     assert get(server, event["id"]).body == responses[0].body
 
 
-def test_of_concurrent_posts_with_other_content_one_wins(server: Api) -> None:
-    """Of concurrent posts with one id and differing content, one is stored and the others conflict."""
+def test_one_of_concurrent_posts_with_different_content_is_stored(server: Api) -> None:
+    """Of concurrent posts with the same id and different content, one is stored. The others get 409."""
     event = an_event()
     with ThreadPoolExecutor(16) as pool:
         callers = list(pool.map(lambda n: post_until_known(server, {**event, "payload": {"n": n}}), range(16)))
@@ -465,27 +465,27 @@ def test_of_concurrent_posts_with_other_content_one_wins(server: Api) -> None:
 # GET and HEAD /events/{id}
 
 
-def test_event_is_read(api: Api) -> None:
-    """GET gets 200, the event, its ETag, and leave to keep it."""
+def test_get_returns_the_event(api: Api) -> None:
+    """GET gets 200, the event and its ETag, and the client may cache the response."""
     event = an_event()
-    posted = post(api, event)
+    post_response = post(api, event)
     response = get(api, event["id"])
-    assert (response.status, response.body) == (200, posted.body)
+    assert (response.status, response.body) == (200, post_response.body)
     assert response.headers["content-type"] == "application/json"
-    assert response.headers["etag"] == posted.headers["etag"]
+    assert response.headers["etag"] == post_response.headers["etag"]
     assert 0 < max_age(response) <= 31_536_000
 
 
 def max_age(response: Response) -> int:
-    """Return for how many seconds an event may be kept, by a cache of the caller's own, for its token alone."""
+    """Return the max-age of a response. Only a private cache may keep it, and only for the same token."""
     assert response.headers["vary"] == "Authorization"
     private, seconds, immutable = response.headers["cache-control"].split(", ")
     assert (private, immutable) == ("private", "immutable")
     return int(seconds.removeprefix("max-age="))
 
 
-def test_head_is_get_without_the_body(api: Api) -> None:
-    """HEAD gets the same status and headers, and no body."""
+def test_head_gets_the_headers_of_get(api: Api) -> None:
+    """HEAD gets the same status and headers as GET, without a body."""
     event = an_event()
     post(api, event)
     response, head = get(api, event["id"]), get(api, event["id"], "HEAD")
@@ -498,7 +498,7 @@ def test_head_is_get_without_the_body(api: Api) -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', '"other",W/{}', "*"])
 def test_known_etag_gets_304(api: Api, method: str, form: str) -> None:
-    """If-None-Match with the event's ETag, in any form, gets 304 with ETag and Cache-Control and no body."""
+    """If-None-Match with the event's ETag, in any form, gets 304 with ETag and Cache-Control, without a body."""
     event = an_event()
     etag = post(api, event).headers["etag"]
     response = get(api, event["id"], method, if_none_match=form.format(etag))
@@ -508,7 +508,7 @@ def test_known_etag_gets_304(api: Api, method: str, form: str) -> None:
 
 
 @pytest.mark.parametrize("if_none_match", ['"other"', "other", '""', f'"{"0" * 64}"'])
-def test_other_etag_gets_the_event(api: Api, if_none_match: str) -> None:
+def test_other_etag_gets_200(api: Api, if_none_match: str) -> None:
     """If-None-Match with another ETag gets the event."""
     event = an_event()
     post(api, event)
@@ -520,20 +520,20 @@ def test_other_etag_gets_the_event(api: Api, if_none_match: str) -> None:
     ("if_match", "status"),
     [("{}", 200), ('"other", {}', 200), ("*", 200), ('"other"', 412), ("W/{}", 412), ("other", 412), ('""', 412)],
 )
-def test_if_match_asks_for_one_version(api: Api, method: str, if_match: str, status: int) -> None:
-    """If-Match without the event's ETag, by strong comparison, gets 412."""
+def test_if_match_requires_the_etag_of_the_event(api: Api, method: str, if_match: str, status: int) -> None:
+    """If-Match gets 412 if it does not contain the event's ETag. The comparison is strong."""
     event = an_event()
     etag = post(api, event).headers["etag"]
     assert get(api, event["id"], method, if_match=if_match.format(etag)).status == status
 
 
-def test_if_match_comes_before_if_none_match(api: Api) -> None:
-    """If-Match is evaluated first (RFC 9110, 13.2.2), and not at all if no event is found."""
+def test_if_match_is_evaluated_before_if_none_match(api: Api) -> None:
+    """The API evaluates If-Match first (RFC 9110, 13.2.2). If there is no event, it ignores If-Match."""
     event = an_event()
     etag = post(api, event).headers["etag"]
     assert get(api, event["id"], if_match=etag, if_none_match=etag).status == 304
-    failed = get(api, event["id"], if_match='"other"', if_none_match=etag)
-    assert_problem(failed, 412, "precondition-failed")
+    response = get(api, event["id"], if_match='"other"', if_none_match=etag)
+    assert_problem(response, 412, "precondition-failed")
     assert get(api, f"unknown-{uuid.uuid4()}", if_match='"other"').status == 404
 
 
@@ -542,7 +542,7 @@ NO_EVENTS = ["unknown-1", "-a", "x" * 129, "a%20b", "%00", "%", "%zz", "%FF", ".
 
 @pytest.mark.parametrize("event_id", NO_EVENTS)
 def test_unknown_and_malformed_ids_get_the_same_404(api: Api, event_id: str) -> None:
-    """Nothing tells an unknown id from one that cannot be, unless a firewall in front takes that one for an attack."""
+    """Unknown and invalid ids get the same response. Only a firewall may block an invalid id, with 403."""
     unknown = get(api, f"unknown-{uuid.uuid4()}")
     response = get(api, event_id)
     if response.status == 403 and "%" in event_id:
@@ -553,14 +553,14 @@ def test_unknown_and_malformed_ids_get_the_same_404(api: Api, event_id: str) -> 
 
 
 def test_head_of_an_unknown_id_gets_404_without_a_body(api: Api) -> None:
-    """HEAD tells that nothing is there."""
+    """HEAD of an unknown id gets 404, without a body."""
     response = get(api, f"unknown-{uuid.uuid4()}", "HEAD")
     assert (response.status, response.body) == (404, b"")
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_reader_sees_its_own_write(server: Api) -> None:
-    """An event is there as soon as its post is answered, and a miss before does not hide it."""
+def test_event_can_be_read_right_after_its_post(server: Api) -> None:
+    """An event can be read as soon as its POST returns, also after an earlier 404 for its id."""
     for _ in range(20):
         event = an_event()
         assert get(server, event["id"]).status == 404
@@ -573,7 +573,7 @@ def test_reader_sees_its_own_write(server: Api) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/event", "/events/a/b", "/Events", "/favicon.ico"])
 def test_unknown_path_gets_404(api: Api, path: str) -> None:
-    """A path without a route is a problem too."""
+    """A path without a route gets 404 as a problem."""
     assert_problem(api.request("GET", path), 404, "path-not-found")
 
 
@@ -583,27 +583,27 @@ def test_unknown_path_gets_404(api: Api, path: str) -> None:
     + [(method, "/events/a", {"GET", "HEAD"}) for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS")],
 )
 def test_other_method_gets_405_with_allow(api: Api, method: str, path: str, allow: set[str]) -> None:
-    """Events are written once and never changed: any other method is refused, and the right ones named."""
+    """Events never change, so any other method gets 405. Allow names the supported methods."""
     response = api.request(method, path, b"" if method in ("POST", "PUT", "PATCH") else None, JSON)
     assert_problem(response, 405, "method-not-allowed")
     assert set(re.split(r"\s*,\s*", response.headers["allow"])) == allow
 
 
 def test_error_does_not_echo_the_payload(api: Api) -> None:
-    """What a payload says is in no error."""
+    """An error response contains no value of the payload."""
     response = post(api, b'{"type":"no type","payload":{"card":"4111111111111111","x":NaN}}')
     assert_faults(response, "/payload/x", "/type")
     assert b"4111111111111111" not in response.body
 
 
-def test_each_request_has_an_id_of_its_own(api: Api) -> None:
-    """The request_id of a problem names one request."""
+def test_each_request_has_its_own_id(api: Api) -> None:
+    """Each problem has a different request_id."""
     ids = {get(api, "-").json["request_id"] for _ in range(3)}
     assert len(ids) == 3
 
 
-def test_events_are_stored_in_the_order_of_their_created_at(api: Api) -> None:
-    """created_at is when the event was stored: it does not go back from one post to the next."""
+def test_created_at_never_goes_back(api: Api) -> None:
+    """created_at is the time when the API stored the event. A later event has no earlier created_at."""
     start = time.monotonic()
     moments = [post(api, an_event()).json["created_at"] for _ in range(5)]
     elapsed = timedelta(seconds=time.monotonic() - start + 0.001)  # created_at is rounded down to a millisecond

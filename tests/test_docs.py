@@ -1,4 +1,4 @@
-"""The README and docs/: every command runs, or says that it needs an AWS account; tables and links are right."""
+"""Tests of the README and docs/: the commands work, the tables are complete and the links are valid."""
 
 import re
 import shlex
@@ -40,12 +40,12 @@ class Block(NamedTuple):
 
 def blocks(path: Path, language: str = "sh") -> list[Block]:
     """Return the blocks of a language on a page."""
-    found = re.finditer(rf"(?:([^\n]*)\n\n)? *```{language}\n(.*?)\n *```", path.read_text(), re.DOTALL)
-    return [Block(path.name, unindented(match[2]), (match[1] or "").strip() == NEEDS_AWS) for match in found]
+    matches = re.finditer(rf"(?:([^\n]*)\n\n)? *```{language}\n(.*?)\n *```", path.read_text(), re.DOTALL)
+    return [Block(path.name, unindented(match[2]), (match[1] or "").strip() == NEEDS_AWS) for match in matches]
 
 
 def unindented(text: str) -> str:
-    """Return a block without the indentation of the list that it is in."""
+    """Return a block without the indentation of its list."""
     margin = len(text) - len(text.lstrip(" "))
     return "\n".join(line[margin:] for line in text.splitlines())
 
@@ -59,31 +59,31 @@ def here(page: str) -> list[str]:
 TESTED_HERE = {"README.md", "api.md", "tokens.md", "changing-the-code.md", "upgrading.md"}
 
 
-def test_every_command_is_run_or_needs_an_aws_account() -> None:
-    """No page has a command that nobody ran, and each test that is named as the one that runs it exists."""
+def test_every_command_is_tested_or_needs_an_aws_account() -> None:
+    """A test runs every command that needs no AWS account. Each test file in RUN_ELSEWHERE exists."""
     assert {path.name for path in PAGES if here(path.name)} == TESTED_HERE
     assert all((ROOT / "tests" / name).exists() for name in RUN_ELSEWHERE.values())
 
 
 @pytest.mark.parametrize("block", [block for path in PAGES for block in blocks(path)], ids=lambda block: block.page)
-def test_command_is_understood_by_every_shell(block: Block) -> None:
-    """A block is valid for sh, and its make targets exist."""
-    checked = subprocess.run(["sh", "-n"], input=block.text, capture_output=True, text=True, check=False)
-    assert (checked.returncode, checked.stderr) == (0, "")
-    assert "<<<" not in block.text and "[[" not in block.text  # dash knows neither
+def test_command_is_valid_in_every_shell(block: Block) -> None:
+    """A block is valid in every POSIX shell, and its make targets exist."""
+    result = subprocess.run(["sh", "-n"], input=block.text, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "<<<" not in block.text and "[[" not in block.text  # dash supports neither
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
     assert set(re.findall(r"\bmake (?:-s )?([a-z][a-z-]*)", block.text)) <= targets
 
 
 @pytest.fixture(name="running", scope="module")
 def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProcess]:
-    """`make run`, with its events in the folder that the pages name."""
+    """Start the local API with the data folder that the pages name."""
     with LocalProcess(tmp_path_factory.mktemp("docs") / ".local") as running:
         yield running
 
 
 def curl(running: LocalProcess, text: str) -> list[str]:
-    """Run the curl commands of a block as they are; return what each prints."""
+    """Run the curl commands of a block with the API's real port. Return the output of each."""
     commands = re.findall(r"^curl (?:.*\\\n)*.*$", text, re.M)
     assert commands and all(command.startswith("curl -i http://127.0.0.1:8000/") for command in commands)
     here_ = [command.replace("http://127.0.0.1:8000", running.url) for command in commands]
@@ -95,7 +95,7 @@ NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
 
 @NEEDS_CURL
 def test_readme_shows_the_real_responses(running: LocalProcess) -> None:
-    """The README's curl commands get the responses that the text around them names."""
+    """The README's curl commands get the responses that the README shows."""
     post, reads = here("README.md")
     first, again = curl(running, post) + curl(running, post)
     (changed,) = curl(running, post.replace("42.50", "43.50"))
@@ -117,14 +117,14 @@ def test_api_page_shows_requests_that_work(running: LocalProcess) -> None:
     assert [response.split()[1] for response in responses] == ["201", "200"]
 
 
-def test_client_of_the_readme_stores_once_whatever_fails(running: LocalProcess) -> None:
-    """The README's client gets its event stored, also when responses are lost or the API is in trouble."""
+def test_readme_client_stores_its_event_despite_faults(running: LocalProcess) -> None:
+    """The README's client stores its event, also when responses are lost or the API fails."""
     (block,) = blocks(ROOT / "README.md", "python")
     assert len(block.text.splitlines()) <= 25
     names: dict[str, Any] = {}
     exec(compile(block.text, "README.md", "exec"), names)  # pylint: disable=exec-used  # the page's own code
     event = {"id": "client-1", "type": "client.test", "payload": {"n": 1}}
-    api = FaultyStore(f"{running.url}/events")  # it fails as a test says, in front of any server
+    api = FaultyStore(f"{running.url}/events")  # this proxy works in front of any HTTP server
     try:
         for fault in ("cut", "503 ServiceUnavailable", "written, cut", "written, cut short", "none"):
             api.faults = [fault]
@@ -139,7 +139,7 @@ def test_client_of_the_readme_stores_once_whatever_fails(running: LocalProcess) 
 
 
 def test_token_commands_work(running: LocalProcess) -> None:
-    """The commands of the page about tokens work, in their order; `$(...)` takes the token alone."""
+    """The commands of the page about tokens work in their order. `$(...)` captures only the token."""
     commands, captured = here("tokens.md")
 
     def token_command(line: str) -> str:
@@ -155,8 +155,8 @@ def test_token_commands_work(running: LocalProcess) -> None:
     assert re.fullmatch(r"evt_\w+", token_command(captured))
 
 
-def test_token_commands_for_deployed_stages_are_understood() -> None:
-    """Each other `make token` command is one that the program understands."""
+def test_every_token_command_can_be_parsed() -> None:
+    """The program can parse every `make token` command on the pages."""
     lines = [line for path in PAGES for line in re.findall(r'make (?:-s )?token ARGS="([^"]*)"', path.read_text())]
     assert len(lines) >= 10
     for line in lines:
@@ -165,8 +165,8 @@ def test_token_commands_for_deployed_stages_are_understood() -> None:
         token_cli.commands.commands[command].make_context(command, options)
 
 
-def test_field_is_added_as_the_page_says(tmp_path: Path) -> None:
-    """The page "Changing the code" adds a field in two places, and its command passes."""
+def test_steps_of_the_page_add_a_field(tmp_path: Path) -> None:
+    """The steps of the page "Changing the code" add a field, and the test command of the page passes."""
     page = ROOT / "docs" / "changing-the-code.md"
     declaration, field, valid, invalid = (block.text for block in blocks(page, "python"))
     project = copied_project(tmp_path / "project")
@@ -181,14 +181,14 @@ def test_field_is_added_as_the_page_says(tmp_path: Path) -> None:
     (command,) = here("changing-the-code.md")
     python, *arguments = shlex.split(command)
     assert python == ".venv/bin/python"
-    run = subprocess.run(
+    result = subprocess.run(
         [sys.executable, *arguments, "-p", "no:cacheprovider"], cwd=project, capture_output=True, text=True, check=False
     )
-    assert run.returncode == 0, run.stdout
+    assert result.returncode == 0, result.stdout
 
 
-def test_release_is_made_and_taken_in_as_the_page_says(tmp_path: Path) -> None:
-    """The git commands of the page about upgrades work: a tag is pushed, and a fork merges it."""
+def test_steps_of_the_page_release_and_upgrade(tmp_path: Path) -> None:
+    """The git commands of the page about upgrades push a tag and merge it into a fork."""
     take_in, make_release = here("upgrading.md")
     upstream, fork = tmp_path / "upstream.git", tmp_path / "fork.git"
 
@@ -210,7 +210,7 @@ def test_release_is_made_and_taken_in_as_the_page_says(tmp_path: Path) -> None:
 # Tables, names and links
 
 
-def test_pattern_for_secret_scanners_is_the_tokens() -> None:
+def test_pattern_for_secret_scanners_matches_the_gateway() -> None:
     """The pattern for secret scanners is the one that the gateway uses."""
     (pattern,) = re.findall(r"`(evt_\[[^`]*)`", (ROOT / "docs" / "tokens.md").read_text())
     assert f"^[Bb][Ee][Aa][Rr][Ee][Rr] +{pattern}$" == BEARER
@@ -224,13 +224,13 @@ def test_threats_name_existing_tests() -> None:
 
 
 def test_every_problem_type_is_documented() -> None:
-    """The table of errors has each type with its status, and no other."""
+    """The table of errors has exactly the problem types, each with its status."""
     rows = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \|", (ROOT / "docs" / "api.md").read_text(), re.M)
     assert sorted(rows) == sorted((kind.type, str(kind.status)) for kind in Problem.__subclasses__())
 
 
 def test_every_setting_of_a_stage_is_documented() -> None:
-    """The page about the deployment has each variable of a stage."""
+    """The page about the deployment documents each variable of a stage."""
     page = (ROOT / "docs" / "deployment.md").read_text()
     variables = re.findall(r'^variable "(\w+)"', (ROOT / "terraform" / "variables.tf").read_text(), re.M)
     assert [name for name in variables if f"| `{name}`" not in page and name != "stage"] == []
@@ -243,8 +243,8 @@ def anchors(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_links_lead_somewhere(path: Path) -> None:
-    """Each link to another page or heading leads to one."""
+def test_links_are_valid(path: Path) -> None:
+    """Each link leads to an existing page and heading."""
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text()):
         name, _, anchor = target.partition("#")
         page = (path.parent / name) if name else path
@@ -252,8 +252,8 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert not anchor or anchor in anchors(page.read_text()), target
 
 
-def test_each_silenced_lint_has_its_reason() -> None:
-    """Whoever turns pylint off says why on the same line, and turns it on again where it stood alone."""
+def test_each_disabled_lint_has_a_reason() -> None:
+    """Each line that disables a pylint check gives the reason."""
     files = [path for folder in ("eventsapp", "tests", "terraform") for path in (ROOT / folder).rglob("*.py")]
     lines = [line for path in files for line in path.read_text().splitlines() if "pylint" + ": disable" in line]
     assert len(lines) > 10

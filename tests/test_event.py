@@ -1,4 +1,4 @@
-"""What an event is: the laws of its JSON and its digest."""
+"""The rules for an event: its JSON, its digest and its id."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from chalicelib.event import MAX_BODY_BYTES, Content, is_id, new_id, parse
 from chalicelib.lossless_json import MAX_DEPTH
 from chalicelib.problem import TITLES, BodyTooLarge, InvalidEvent, Problem
 
-# A JSON value as a tree in which a number is its text.
+# A tree is a parsed JSON value whose numbers are kept as text.
 Number = type("Number", (str,), {})
 NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,4})?", fullmatch=True).map(Number)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -30,7 +30,7 @@ SPACES = st.text(" \t\r\n", max_size=2)
 
 @st.composite
 def spellings(draw: st.DrawFn, tree: Any) -> str:
-    """Draw one of the JSON texts of a tree: any white space, any key order, any escapes."""
+    """Draw a JSON text for a tree, with any white space, any key order and any escapes."""
     space = draw(SPACES)
     if isinstance(tree, Number):
         return f"{space}{tree}{space}"
@@ -44,51 +44,51 @@ def spellings(draw: st.DrawFn, tree: Any) -> str:
 
 
 def tree_of(text: bytes | str) -> Any:
-    """Return the tree of a JSON text, by Python's own parser."""
+    """Parse a JSON text into a tree with Python's own parser."""
     return json.loads(text, parse_float=Number, parse_int=Number)
 
 
 def content_of(payload: str, **members: str) -> Content:
-    """Return the content of an event with a payload of this JSON text."""
+    """Return the content of an event whose payload is this JSON text."""
     fields = {"id": '"a"', "type": '"t"', **members, "payload": payload}
     return parse(("{" + ",".join(f'"{name}":{text}' for name, text in fields.items()) + "}").encode())
 
 
 @given(st.data(), OBJECTS)
-def test_any_object_round_trips_with_its_value(data: st.DataObject, tree: dict[str, Any]) -> None:
-    """Any JSON object, in any spelling, is kept with its value."""
+def test_payload_keeps_its_value(data: st.DataObject, tree: dict[str, Any]) -> None:
+    """Any JSON object, in any spelling, keeps its value."""
     assert tree_of(bytes(content_of(data.draw(spellings(tree))).payload)) == tree
 
 
 @given(st.data(), OBJECTS)
 def test_digest_ignores_spelling(data: st.DataObject, tree: dict[str, Any]) -> None:
-    """White space, key order and escapes do not count."""
+    """White space, key order and escapes do not change the digest."""
     assert content_of(data.draw(spellings(tree))).digest == content_of(data.draw(spellings(tree))).digest
 
 
 @given(st.data(), OBJECTS, OBJECTS)
-def test_digest_ignores_nothing_else(data: st.DataObject, one: dict[str, Any], other: dict[str, Any]) -> None:
-    """Two digests are the same only if the values are, to the last digit."""
+def test_digest_differs_for_different_values(data: st.DataObject, one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Two digests are equal only if the values are equal, to the last digit."""
     same = content_of(data.draw(spellings(one))).digest == content_of(data.draw(spellings(other))).digest
     assert same == (one == other)
 
 
 @given(OBJECTS, st.data())
-def test_digest_sees_any_one_change(tree: dict[str, Any], data: st.DataObject) -> None:
-    """One more member, anywhere, is other content."""
+def test_digest_changes_with_any_new_member(tree: dict[str, Any], data: st.DataObject) -> None:
+    """A new member at any place changes the digest."""
     text = json.dumps(tree)
-    holders = [index for index, character in enumerate(text) if character == "{"]
-    index = data.draw(st.sampled_from(holders))
+    opening_brackets = [index for index, character in enumerate(text) if character == "{"]
+    index = data.draw(st.sampled_from(opening_brackets))
     changed = text[: index + 1] + '"\\uffff added":0' + ("" if text[index + 1] == "}" else ",") + text[index + 1 :]
     try:
         tree_of(changed)
     except ValueError:
-        return  # the bracket stood in a string
+        return  # the bracket was inside a string
     assert content_of(changed).digest != content_of(text).digest
 
 
-def test_digest_covers_each_thing_the_caller_sent() -> None:
-    """Id, type, payload and occurred_at are content, and none can pass for another."""
+def test_digest_covers_every_field_of_the_caller() -> None:
+    """Id, type, payload and occurred_at change the digest, and each one changes it differently."""
     moment = '"2026-01-31T09:30:00Z"'
     contents = [
         content_of("{}"),
@@ -101,15 +101,15 @@ def test_digest_covers_each_thing_the_caller_sent() -> None:
     assert len({content.digest for content in contents}) == len(contents)
 
 
-def test_digest_is_the_documented_one() -> None:
-    """Callers may compute the digest: SHA-256 of what they sent, keys sorted, no white space, UTF-8."""
+def test_digest_is_computed_as_documented() -> None:
+    """Callers may compute the digest: SHA-256 of the event in UTF-8, with sorted keys and no white space."""
     content = content_of('{"z": 1.0, "a": "é"}', occurred_at='"2026-01-31T09:30:00Z"')
     canonical = '{"id":"a","occurred_at":"2026-01-31T09:30:00Z","payload":{"a":"é","z":1.0},"type":"t"}'
     assert content.digest == hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def answers_in_time(body: bytes) -> None:
-    """Parse a body, which may be refused, and fail if that takes much CPU time or ends in another error."""
+def check_parsing(body: bytes) -> None:
+    """Assert that parsing a body takes little CPU time, and that it succeeds or raises a documented error."""
     start = time.thread_time()
     try:
         parse(body)
@@ -119,17 +119,17 @@ def answers_in_time(body: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_answered(body: bytes) -> None:
-    """Any bytes at all are an event or a documented refusal."""
-    answers_in_time(body)
+def test_any_bytes_are_handled(body: bytes) -> None:
+    """Any bytes are a valid event or get a documented error."""
+    check_parsing(body)
 
 
 @given(st.lists(st.sampled_from([b'"', b"\\", b"{", b"}", b"[", b"]", b":", b",", b"NaN", b"1", b"\\ud800", b"\xff",
                                  b'"payload"', b'"type"', b'"t"', b'"a"', b"null", b" "]), max_size=40))  # fmt: skip
-def test_any_run_of_json_tokens_is_answered(tokens: list[bytes]) -> None:
-    """What is nearly JSON is answered as well."""
-    answers_in_time(b"".join(tokens))
-    answers_in_time(b'{"type":"t","payload":{"a":' + b"".join(tokens) + b"}}")
+def test_any_json_tokens_are_handled(tokens: list[bytes]) -> None:
+    """A body that is almost JSON is a valid event or gets a documented error."""
+    check_parsing(b"".join(tokens))
+    check_parsing(b'{"type":"t","payload":{"a":' + b"".join(tokens) + b"}}")
 
 
 HARD = {
@@ -149,45 +149,45 @@ HARD = {
 
 
 @pytest.mark.parametrize("body", HARD.values(), ids=HARD.keys())
-def test_hard_bodies_are_answered_in_time(body: bytes) -> None:
-    """No body under the limit costs more than its size."""
+def test_expensive_bodies_are_parsed_in_time(body: bytes) -> None:
+    """Every body under the size limit is parsed within the time limit."""
     assert len(body) <= MAX_BODY_BYTES
-    answers_in_time(body)
+    check_parsing(body)
 
 
 @pytest.mark.parametrize("text", LOSSLESS)
-def test_stored_text_has_the_value_that_was_sent(text: str) -> None:
-    """The payload is kept as JSON text of the same value, no longer than it came."""
+def test_stored_text_has_the_posted_value(text: str) -> None:
+    """The stored payload has the same value as the posted text, and is not longer."""
     payload = bytes(content_of(text).payload)
     assert tree_of(payload) == tree_of(text)
     assert len(payload) <= len(text.encode())
 
 
 @pytest.mark.parametrize("payload", [text for text, _ in REFUSED_PAYLOADS])
-def test_unkept_values_are_refused(payload: str) -> None:
-    """What JSON cannot promise to carry is refused with its place."""
-    with pytest.raises(InvalidEvent) as refused:
+def test_values_outside_json_are_refused(payload: str) -> None:
+    """A value that JSON cannot represent safely is refused with its pointer."""
+    with pytest.raises(InvalidEvent) as error:
         content_of(payload)
-    assert [fault["pointer"].startswith("/payload/") for fault in refused.value.members["errors"]] == [True]
+    assert [fault["pointer"].startswith("/payload/") for fault in error.value.members["errors"]] == [True]
 
 
 @pytest.mark.parametrize("body", NOT_OBJECTS)
-def test_fault_of_the_whole_says_what_is_wrong(body: bytes) -> None:
-    """A body that is no JSON object is refused with a sentence that does not repeat it."""
-    with pytest.raises(InvalidEvent) as refused:
+def test_fault_of_the_whole_body_is_explained(body: bytes) -> None:
+    """The error for a body without a JSON object is short, so it does not repeat the body."""
+    with pytest.raises(InvalidEvent) as error:
         parse(body)
-    (fault,) = refused.value.members["errors"]
+    (fault,) = error.value.members["errors"]
     assert fault["pointer"] == "" and 10 < len(fault["detail"]) < 120
 
 
-def test_depth_counts_levels_and_not_brackets() -> None:
-    """A wide payload is not a deep one."""
+def test_depth_counts_levels_instead_of_brackets() -> None:
+    """A payload with many brackets but few levels is accepted."""
     wide = "[" + ",".join(["[[]]"] * MAX_DEPTH) + "]"
     assert bytes(content_of('{"a":%s}' % wide).payload).decode() == '{"a":%s}' % wide
 
 
 def test_new_ids_are_uuid7_and_sort_by_time() -> None:
-    """An id holds the milliseconds since 1970 in its first 48 bits, then a fraction, and its version."""
+    """The first 48 bits of an id are the milliseconds since 1970. A fraction of a millisecond follows."""
     before = time.time_ns()
     ids = []
     for _ in range(200):
@@ -202,7 +202,7 @@ def test_new_ids_are_uuid7_and_sort_by_time() -> None:
 
 
 def test_every_problem_is_documented_by_its_class() -> None:
-    """Each problem has a type of its own, a status with a title, and a docstring that says when it is raised."""
+    """Each problem has its own type, a status with a title, and a docstring that says when it is raised."""
     kinds = Problem.__subclasses__()
     assert len({kind.type for kind in kinds}) == len(kinds)
     for kind in kinds:

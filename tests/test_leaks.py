@@ -1,4 +1,4 @@
-"""What watches the suite's logs does see what it watches for."""
+"""Tests of the leak detector, which searches the logs of all tests."""
 
 import logging
 
@@ -12,18 +12,18 @@ TOKEN = "evt_4fJq0ZpXn2RkYw8T_" + "s" * 49
     "text", [f"Bearer {TOKEN}", f'{{"token": "{TOKEN}"}}', TOKEN[:30], "s" * 49, f'{{"payload": {{"n": "{CANARY}"}}}}']
 )
 def test_leak_is_found(text: str) -> None:
-    """A token, the start of one, a secret alone and a payload are found."""
+    """The detector finds a token, the start of a token, a secret and a payload."""
     assert leaks(f"2026-11-23 request {text} refused")
 
 
 @pytest.mark.parametrize("text", ["key_id 4fJq0ZpXn2RkYw8T", "0" * 64, "evt_", "tenant acme, scopes events:read"])
-def test_what_may_be_known_is_no_leak(text: str) -> None:
-    """A key id, a digest and a tenant may be logged."""
+def test_public_value_is_no_leak(text: str) -> None:
+    """A log may contain a key id, a digest and a tenant."""
     assert leaks(text) == []
 
 
-def test_detector_reads_messages_fields_and_tracebacks() -> None:
-    """A record is looked through in whole."""
+def test_detector_searches_messages_fields_and_tracebacks() -> None:
+    """The detector searches the message, the fields and the traceback of a record."""
     detector, log = LeakDetector(), logging.getLogger("leaks-of-this-test")
     log.propagate = False
     log.addHandler(detector)

@@ -1,4 +1,4 @@
-"""`make run`: it starts, checks its settings, reloads changed code, and leaves nothing behind."""
+"""Tests of `make run`: it checks its settings, reloads changed code and stops all its processes."""
 
 import http.client
 import json
@@ -19,11 +19,11 @@ from targets import UrlApi, an_event, get, post
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signal_ends_all_in_order(data_dir: Path, signum: signal.Signals) -> None:
-    """Ctrl-C, a plain kill and a closed terminal end everything it started, and it says nothing of it."""
+def test_signal_stops_all_processes(data_dir: Path, signum: signal.Signals) -> None:
+    """Ctrl-C, SIGTERM and a closed terminal stop all processes without a traceback."""
     with LocalProcess(data_dir) as running:
         if signum == signal.SIGINT:
-            os.killpg(running.process.pid, signum)  # the terminal tells the whole group
+            os.killpg(running.process.pid, signum)  # the terminal signals the whole process group
         else:
             running.process.send_signal(signum)
         assert running.process.wait(60) == 0
@@ -32,13 +32,13 @@ def test_signal_ends_all_in_order(data_dir: Path, signum: signal.Signals) -> Non
 
 
 def test_folder_in_use_stops_the_start(data_dir: Path) -> None:
-    """Two at a time cannot keep the same events."""
+    """A second server with the same data folder does not start."""
     with LocalProcess(data_dir):
         assert failed_start(data_dir) == f"make run: another `make run` uses {data_dir}: stop it first.\n"
 
 
 def test_port_in_use_stops_the_start(data_dir: Path) -> None:
-    """A port that is taken is one clear sentence."""
+    """If the port is in use, the error is one clear sentence."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         message = failed_start(data_dir, PORT=str(port))
@@ -48,32 +48,32 @@ def test_port_in_use_stops_the_start(data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("port", ["", "http", "0", "-1", "65536", "8000.0"])
-def test_port_that_is_none_stops_the_start(data_dir: Path, port: str) -> None:
-    """What is no port is one clear sentence."""
+def test_invalid_port_stops_the_start(data_dir: Path, port: str) -> None:
+    """If PORT is invalid, the error is one clear sentence."""
     assert failed_start(data_dir, PORT=port) == (
         f"make run: {port!r} is no port: take one from 1 to 65535, as in `make run PORT=8001`.\n"
     )
 
 
 @pytest.mark.parametrize("days", ["", "-1", "1.5", "week"])
-def test_retention_that_is_none_stops_the_start(data_dir: Path, days: str) -> None:
-    """What is no number of days is one clear sentence."""
+def test_invalid_retention_stops_the_start(data_dir: Path, days: str) -> None:
+    """If RETENTION_DAYS is invalid, the error is one clear sentence."""
     assert failed_start(data_dir, RETENTION_DAYS=days) == (
         f"make run: RETENTION_DAYS is {days!r}: make it a whole number of days, or 0 to keep events for ever.\n"
     )
 
 
 @pytest.mark.parametrize("auth", ["", "no", "OFF", "0"])
-def test_auth_that_is_neither_on_nor_off_stops_the_start(data_dir: Path, auth: str) -> None:
-    """Nobody is let in, or asked, by a typo."""
+def test_invalid_auth_stops_the_start(data_dir: Path, auth: str) -> None:
+    """A typo in AUTH neither turns authentication on nor off."""
     assert failed_start(data_dir, AUTH=auth) == (
         f"make run: AUTH is {auth!r}: make it on, to ask for tokens as a deployed API does, or off.\n"
     )
 
 
 @pytest.mark.parametrize("origin", ["app.example", "https://app.example/", "https://a.example,https://b", "null"])
-def test_origin_that_is_none_stops_the_start(data_dir: Path, origin: str) -> None:
-    """A text that is no origin is one clear sentence."""
+def test_invalid_origin_stops_the_start(data_dir: Path, origin: str) -> None:
+    """If an origin is invalid, the error is one clear sentence."""
     assert failed_start(data_dir, CORS_ORIGINS=f"https://ok.example {origin}") == (
         f"make run: CORS_ORIGINS contains {origin!r}: make it a list of origins such as https://app.example, "
         "separated by spaces, or * for every page.\n"
@@ -82,8 +82,8 @@ def test_origin_that_is_none_stops_the_start(data_dir: Path, origin: str) -> Non
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
 @pytest.mark.parametrize("auth", ["on", "off"])
-def test_printed_curl_lines_work_as_they_stand(data_dir: Path, auth: str) -> None:
-    """What is printed can be pasted: it has the token where one is asked for, and none where none is."""
+def test_printed_curl_commands_work_unchanged(data_dir: Path, auth: str) -> None:
+    """The printed commands work unchanged. They contain the token only if AUTH is on."""
     with LocalProcess(data_dir, AUTH=auth) as running:
         commands = re.findall(r"^curl (?:.*\\\n)*.*$", running.output, re.M)
         responses = [subprocess.check_output(command, shell=True, text=True) for command in commands]
@@ -94,8 +94,8 @@ def test_printed_curl_lines_work_as_they_stand(data_dir: Path, auth: str) -> Non
         assert post(bare, an_event()).status == (401 if auth == "on" else 201)
 
 
-def test_without_auth_whatever_a_caller_says_is_let_in(data_dir: Path) -> None:
-    """AUTH=off takes everybody for one tenant; what was stored so is there for the token of the next start."""
+def test_auth_off_accepts_every_caller(data_dir: Path) -> None:
+    """With AUTH=off all callers share one tenant. After a restart with AUTH=on, the token can read its events."""
     event = an_event()
     with LocalProcess(data_dir, AUTH="off") as running:
         assert post(UrlApi(running.url, "nonsense"), event).status == 201
@@ -106,8 +106,8 @@ def test_without_auth_whatever_a_caller_says_is_let_in(data_dir: Path) -> None:
         assert get(running.api, event["id"]).status == 200
 
 
-def test_token_outlives_the_server(data_dir: Path) -> None:
-    """The printed token is the same after a new start, so that a shell's history goes on working."""
+def test_token_is_the_same_after_a_restart(data_dir: Path) -> None:
+    """The token is the same after a restart, so that commands in a shell's history still work."""
     with LocalProcess(data_dir) as running:
         token = running.token
         assert (data_dir / "token").stat().st_mode & 0o777 == 0o600
@@ -133,10 +133,10 @@ DYNAMODB = {"X-Amz-Target": "DynamoDB_20120810.ListTables", "Content-Type": "app
         ("PUT", "/", {}, 403),
     ],
 )
-def test_embedded_aws_is_dynamodb_alone_and_for_this_machine(
+def test_embedded_aws_accepts_only_local_dynamodb_calls(
     local_process: LocalProcess, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
-    """It runs no code of others, and no page in a browser can ask it: neither by another name nor by its own header."""
+    """The embedded AWS accepts only DynamoDB calls. A web page cannot call it, also not with another host name."""
     host = json.loads((local_process.data_dir / "aws.json").read_text())["endpoint"].removeprefix("http://")
     connection = http.client.HTTPConnection(host, timeout=10)
     signed = "AWS4-HMAC-SHA256 Credential=local/20260101/ap-southeast-1/dynamodb/aws4_request"
@@ -147,15 +147,15 @@ def test_embedded_aws_is_dynamodb_alone_and_for_this_machine(
     connection.close()
 
 
-def test_what_is_kept_is_for_its_owner_alone(local_process: LocalProcess) -> None:
-    """No other user of the machine reads the journal or the token."""
+def test_data_files_can_be_read_only_by_their_owner(local_process: LocalProcess) -> None:
+    """Other users of the machine cannot read the journal or the token."""
     for name in ("journal.jsonl", "token"):
         assert (local_process.data_dir / name).stat().st_mode & 0o077 == 0
 
 
-def test_ctrl_c_while_it_starts_ends_it_at_once(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C is heard from the first moment on, without a traceback, and leaves nothing."""
-    monkeypatch.setattr(processes, "COVERAGE", {})  # coverage's start in a process swallows a signal
+def test_ctrl_c_during_the_start_stops_it(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C stops the server at any moment of its start, without a traceback or a remaining process."""
+    monkeypatch.setattr(processes, "COVERAGE", {})  # coverage loses a signal while it starts
     for moment in (0.05, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3):
         running = LocalProcess(data_dir)
         time.sleep(moment)
@@ -165,8 +165,8 @@ def test_ctrl_c_while_it_starts_ends_it_at_once(data_dir: Path, monkeypatch: pyt
         assert "Traceback" not in running.output
 
 
-def test_change_reloads_and_a_fault_waits_for_its_repair(tmp_path: Path) -> None:
-    """A saved change is served; a fault in it is shown and does not end the server; the events stay."""
+def test_changed_code_is_reloaded(tmp_path: Path) -> None:
+    """The server reloads changed code. After a syntax error it waits for the fix. The events stay."""
     app_dir = tmp_path / "eventsapp"
     shutil.copytree(ROOT / "eventsapp", app_dir, ignore=shutil.ignore_patterns("__pycache__"))
     problem = app_dir / "chalicelib" / "problem.py"
@@ -193,8 +193,8 @@ def test_change_reloads_and_a_fault_waits_for_its_repair(tmp_path: Path) -> None
         assert get(api, event["id"]).status == 200
 
 
-def test_only_code_reloads(tmp_path: Path) -> None:
-    """Compiled files, other files and an editor's lock do not restart the API, and changes after them do."""
+def test_other_files_do_not_restart_the_api(tmp_path: Path) -> None:
+    """Compiled files, other files and an editor's lock file do not restart the API. A later code change does."""
     app_dir = tmp_path / "eventsapp"
     shutil.copytree(ROOT / "eventsapp", app_dir, ignore=shutil.ignore_patterns("__pycache__"))
     config = app_dir / ".chalice" / "config.json"
@@ -205,7 +205,7 @@ def test_only_code_reloads(tmp_path: Path) -> None:
             (app_dir / ".#app.py").symlink_to("me@host.1:2")
             (app_dir / "notes.txt").write_text("no code")
             subprocess.run([sys.executable, "-m", "compileall", "-q", "-f", app_dir], check=True)
-            time.sleep(1)  # time for a restart that must not come
+            time.sleep(1)  # time for a restart that must not happen
             assert get(running.api, "unknown").status == 404
             assert running.api_pid == pid
             change()
@@ -214,7 +214,7 @@ def test_only_code_reloads(tmp_path: Path) -> None:
 
 
 def api_pid_other_than(running: LocalProcess, pid: int) -> bool:
-    """Tell whether the API has another process."""
+    """Tell whether the API runs in another process than `pid`."""
     try:
         return running.api_pid != pid
     except subprocess.CalledProcessError:  # between two processes
@@ -222,15 +222,15 @@ def api_pid_other_than(running: LocalProcess, pid: int) -> bool:
 
 
 def responds(running: LocalProcess) -> bool:
-    """Tell whether the API listens."""
+    """Tell whether the API responds."""
     try:
         return get(running.api, "unknown").status == 404
     except OSError:
         return False
 
 
-def test_make_run_leaves_nothing_when_make_is_killed(data_dir: Path) -> None:
-    """`make run` ends with make, however make ends."""
+def test_make_run_ends_when_make_is_killed(data_dir: Path) -> None:
+    """`make run` ends when make ends, also when make is killed."""
     log = data_dir.parent / "make.log"
     for signum in (signal.SIGTERM, signal.SIGKILL):
         port = free_port()
@@ -250,7 +250,7 @@ def test_make_run_leaves_nothing_when_make_is_killed(data_dir: Path) -> None:
 
 
 def group_is_gone(group: int) -> bool:
-    """Tell whether a process group has no process."""
+    """Tell whether a process group has no process left."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -258,37 +258,37 @@ def group_is_gone(group: int) -> bool:
     return False
 
 
-# What the Makefile says before anything runs
+# The checks of the Makefile before a command runs
 
 
 @pytest.fixture(name="checkout")
 def _checkout(tmp_path: Path) -> Path:
-    """A copy of what an install needs, without one."""
+    """Return a copy of the files that an install needs, before the install."""
     (tmp_path / "eventsapp").mkdir()
     for name in ("Makefile", "requirements-dev.txt", "eventsapp/requirements.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
 
-def test_python_too_old_is_one_sentence(checkout: Path) -> None:
-    """A Python that does not fit is named, with what would."""
+def test_old_python_is_explained(checkout: Path) -> None:
+    """The error names the Python that is too old and the supported versions."""
     old = checkout / "python2"
     old.write_text("#!/bin/sh\nexit 1\n")
     old.chmod(0o755)
-    ran = subprocess.run(["make", "run", f"PYTHON={old}"], cwd=checkout, capture_output=True, text=True, check=False)
-    assert ran.returncode != 0
-    assert ran.stderr.splitlines()[0] == (
+    result = subprocess.run(["make", "run", f"PYTHON={old}"], cwd=checkout, capture_output=True, text=True, check=False)
+    assert result.returncode != 0
+    assert result.stderr.splitlines()[0] == (
         f"make: Python 3.11 to 3.14 is needed and {old} is not: "
         "install one, or name it with PYTHON=/path/to/python3.12."
     )
 
 
-def test_install_that_fails_is_one_sentence_and_is_tried_again(checkout: Path) -> None:
-    """A failed install says so at its end, and does not pass for a done one."""
+def test_failed_install_is_explained_and_retried(checkout: Path) -> None:
+    """A failed install ends with one sentence. The next `make` tries to install again."""
     environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PYTHON": sys.executable}
     for _ in range(2):
-        ran = subprocess.run(
+        result = subprocess.run(
             ["make", "run"], cwd=checkout, env=environment, capture_output=True, text=True, check=False
         )
-        assert ran.returncode != 0
-        assert "make: the install failed, for the reason above: mend it" in ran.stderr
+        assert result.returncode != 0
+        assert "make: the install failed, for the reason above: mend it" in result.stderr

@@ -1,4 +1,4 @@
-"""`make package`: chalice's output, corrected and written."""
+"""Tests of `make package`, which corrects and writes chalice's output."""
 
 import json
 import os
@@ -14,14 +14,14 @@ from processes import ROOT
 
 
 def test_each_stage_of_the_config_has_its_tfvars() -> None:
-    """Every stage can be packaged and deployed."""
+    """Each stage in chalice's config.json has a tfvars file, and no other stage has one."""
     stages = set(json.loads((ROOT / "eventsapp" / ".chalice" / "config.json").read_text())["stages"])
     assert stages == {"dev", "staging", "prod"}
     assert {path.stem for path in (ROOT / "terraform" / "stages").glob("*.tfvars")} == stages
 
 
 def test_api_has_one_name(merged: Json, swagger: Json) -> None:
-    """Swagger and Terraform have one name. Otherwise the provider renames the API while the import still runs."""
+    """Swagger and Terraform use the same name. Otherwise the provider renames the API during the import."""
     assert swagger["info"]["title"] == merged["resource"]["aws_api_gateway_rest_api"]["rest_api"]["name"]
 
 
@@ -51,13 +51,14 @@ def make_package(tree: Path, stage: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=tree, env=environment, check=False, capture_output=True, text=True)
 
 
-def test_two_runs_give_the_same_bytes(tree: Path) -> None:
-    """`make package` needs no credentials, and gives the same Terraform and the same zip each time."""
+def test_package_is_reproducible(tree: Path) -> None:
+    """`make package` needs no credentials. It writes the same Terraform and the same zip each time."""
     packages = []
     for _ in range(2):
-        run = make_package(tree, "staging")
-        assert (run.returncode, run.stderr) == (0, "")
-        assert run.stdout.startswith("Packaged stage staging: terraform/chalice.tf.json and terraform/deployment.zip (")
+        result = make_package(tree, "staging")
+        assert (result.returncode, result.stderr) == (0, "")
+        written = "terraform/chalice.tf.json and terraform/deployment.zip"
+        assert result.stdout.startswith(f"Packaged stage staging: {written} (")
         packages.append([(tree / "terraform" / name).read_bytes() for name in ("chalice.tf.json", "deployment.zip")])
     assert packages[0] == packages[1]
     with zipfile.ZipFile(tree / "terraform" / "deployment.zip") as archive:
@@ -66,14 +67,14 @@ def test_two_runs_give_the_same_bytes(tree: Path) -> None:
 
 
 def test_unknown_stage_is_refused(tree: Path) -> None:
-    """`make package` says which stages there are."""
-    run = make_package(tree, "live")
-    assert run.returncode != 0
-    assert run.stderr.startswith("make package: there is no stage live; the stages are dev, staging, prod.\n")
+    """`make package` refuses an unknown stage and lists the known ones."""
+    result = make_package(tree, "live")
+    assert result.returncode != 0
+    assert result.stderr.startswith("make package: there is no stage live; the stages are dev, staging, prod.\n")
 
 
-def test_unexpected_output_ends_with_a_sentence(tree: Path, chalice_package: Path) -> None:
-    """The error names the missing part, and nothing is written."""
+def test_unexpected_output_is_explained(tree: Path, chalice_package: Path) -> None:
+    """If chalice's output is unexpected, the error names the missing part. Nothing is written."""
     shutil.rmtree(tree / "build", ignore_errors=True)
     shutil.copytree(chalice_package, tree / "build" / "package")
     for name in ("chalice.tf.json", "deployment.zip"):
@@ -82,9 +83,9 @@ def test_unexpected_output_ends_with_a_sentence(tree: Path, chalice_package: Pat
     written.write_text(written.read_text().replace('"api_handler": {', '"handler": {'))
     environment = {**os.environ, "PYTHONPATH": "terraform:eventsapp"}
     command = [sys.executable, "-m", "merge"]
-    run = subprocess.run(command, cwd=tree, env=environment, check=False, capture_output=True, text=True)
-    assert (run.returncode, run.stdout) == (1, "")
-    assert run.stderr == (
+    result = subprocess.run(command, cwd=tree, env=environment, check=False, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
         "make package: expected filename of resource aws_lambda_function.api_handler, but "
         "resource.aws_lambda_function has only authorizer, handler: did you change app.py, "
         "config.json or chalice's version? See what chalice writes, and correct the step.\n"

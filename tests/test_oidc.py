@@ -1,6 +1,6 @@
-"""The root that a person applies once: who may take which role, and what each role may do.
+"""The root terraform/oidc/, which an administrator applies once: who may assume which role, and what a role may do.
 
-Policies are evaluated as IAM would: the emulator's evaluation, on what the real provider renders.
+The tests plan the policies with the real provider. The emulator's IAM evaluator then evaluates them.
 """
 
 import json
@@ -20,7 +20,7 @@ pytestmark = NEEDS_TERRAFORM
 
 @pytest.fixture(scope="session", name="oidc")
 def _oidc(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an initialised copy of the root that a person applies once, for stages in three regions."""
+    """Return an initialised copy of the root oidc/, for stages in three regions."""
     root = copied_project(tmp_path_factory.mktemp("oidc") / "project") / "terraform" / "oidc"
     for stage, region in REGIONS.items():
         tfvars = root.parent / "stages" / f"{stage}.tfvars"
@@ -31,29 +31,29 @@ def _oidc(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", name="plans")
 def _plans(oidc: Path) -> Plans:
-    """Return what Terraform's tests of oidc/ plan."""
+    """Return the plans of Terraform's tests of oidc/."""
     return planned(oidc)
 
 
-def test_the_root_is_valid(oidc: Path) -> None:
-    """Terraform and the provider accept the root, without a warning."""
-    said = json.loads(run("terraform", "validate", "-json", cwd=oidc).stdout)
-    assert (said["valid"], said["diagnostics"]) == (True, [])
+def test_root_is_valid(oidc: Path) -> None:
+    """Terraform and the provider accept the root without a warning."""
+    result = json.loads(run("terraform", "validate", "-json", cwd=oidc).stdout)
+    assert (result["valid"], result["diagnostics"]) == (True, [])
 
 
-def test_the_root_applied_once_passes_terraforms_tests(plans: Plans) -> None:
-    """The root of state, trust and roles does what its own tests say."""
+def test_root_passes_its_terraform_tests(plans: Plans) -> None:
+    """Terraform's own tests of the root pass."""
     assert {ROLES, BY_NUMBERS} <= set(plans)
 
 
 TRUSTED = {"aud": "sts.amazonaws.com", "sub": "repo:octo-org/events:environment:prod"}
 NUMBERED = {**TRUSTED, "sub": "repo:octo-org@6894/events@45817:environment:prod"}
-ROLES = "roles_state_and_log_role"  # with names of the repository alone
+ROLES = "roles_state_and_log_role"  # the repository is known only by its names
 BY_NUMBERS = "by_names_and_numbers_a_role_trusts_the_two_forms_of_its_one_subject"
 
 
 def trusts(role: dict[str, Any], claims: dict[str, str], provider: str = ISSUER) -> bool:
-    """Tell whether a role lets itself be taken with a token of such claims."""
+    """Tell whether a token with these claims can assume a role."""
     context = EvalContext(
         principal_arn="",
         principal_type="FederatedUser",
@@ -68,10 +68,10 @@ def trusts(role: dict[str, Any], claims: dict[str, str], provider: str = ISSUER)
 
 
 @pytest.mark.parametrize(("plan", "claims"), [(ROLES, TRUSTED), (BY_NUMBERS, TRUSTED), (BY_NUMBERS, NUMBERED)])
-def test_an_environment_of_this_repository_takes_its_role(
+def test_environment_of_this_repository_assumes_its_role(
     plans: Plans, plan: str, claims: dict[str, str]
 ) -> None:
-    """The deploy role of prod trusts this repository's environment prod, in both forms where the numbers are known."""
+    """The deploy role of prod trusts this repository's environment prod, by names and by numbers."""
     assert trusts(plans[plan]['aws_iam_role.deploy["prod"]'], claims)
 
 
@@ -100,37 +100,37 @@ def test_an_environment_of_this_repository_takes_its_role(
     ],
     ids=str,
 )
-def test_no_other_token_takes_a_role(plans: Plans, plan: str, claims: dict[str, str]) -> None:
-    """Another repository, branch, event or environment, or a missing claim, is refused."""
+def test_other_token_assumes_no_role(plans: Plans, plan: str, claims: dict[str, str]) -> None:
+    """A token with another repository, branch, event or environment, or with a missing claim, assumes no role."""
     assert not trusts(plans[plan]['aws_iam_role.deploy["prod"]'], claims)
 
 
-def test_no_other_provider_opens_a_role(plans: Plans) -> None:
-    """The same claims from another issuer are refused."""
+def test_token_of_another_issuer_assumes_no_role(plans: Plans) -> None:
+    """A token with the same claims from another issuer assumes no role."""
     assert not trusts(plans[ROLES]['aws_iam_role.deploy["prod"]'], TRUSTED, provider="gitlab.com")
 
 
-def test_a_pull_request_takes_the_plan_role_alone(plans: Plans) -> None:
-    """The plan role trusts pull requests and no environment; no deploy role trusts a pull request."""
+def test_pull_request_assumes_only_the_plan_role(plans: Plans) -> None:
+    """The plan role trusts pull requests only. No deploy role trusts a pull request."""
     plan = plans[BY_NUMBERS]
     roles = {address: role for address, role in plan.items() if ISSUER in (role or {}).get("assume_role_policy", "")}
     for subject in ("repo:octo-org/events:pull_request", "repo:octo-org@6894/events@45817:pull_request"):
-        takes = [address for address, role in roles.items() if trusts(role, TRUSTED | {"sub": subject})]
-        assert takes == ["aws_iam_role.plan"]
+        assumed = [address for address, role in roles.items() if trusts(role, TRUSTED | {"sub": subject})]
+        assert assumed == ["aws_iam_role.plan"]
     assert len(roles) == 4
     assert not trusts(roles["aws_iam_role.plan"], TRUSTED)
 
 
-POLICIES = ("deploy", "deploy_edge")  # of a deploy role, together
+POLICIES = ("deploy", "deploy_edge")  # the two policies of a deploy role
 
 
 def policy(plans: Plans, address: str) -> dict[str, Any]:
-    """Return a planned managed policy's document."""
+    """Return the document of a planned managed policy."""
     return json.loads(plans[ROLES][address]["policy"])
 
 
 def of_stage(plans: Plans, stage: str, *names: str) -> list[dict[str, Any]]:
-    """Return a stage's managed policies."""
+    """Return the documents of a stage's managed policies."""
     return [policy(plans, f'aws_iam_policy.{name}["{stage}"]') for name in names]
 
 
@@ -141,14 +141,14 @@ def allowed(
     context: dict[str, Any],
     boundary: list[dict[str, Any]] | None = None,
 ) -> bool:
-    """Tell whether policies together, within a boundary if there is one, allow an action."""
+    """Tell whether the policies allow an action, within the boundary if there is one."""
     limits = [] if boundary is None else [list(map(parse_policy_document, boundary))]
     policies = list(map(parse_policy_document, documents))
     return evaluate(request(action, resource, context), policies, *limits).decision == "Allow"
 
 
 def allow_statements(document: dict[str, Any]) -> Iterator[tuple[set[str], set[str]]]:
-    """Yield the actions and resources of each statement that allows something."""
+    """Yield the actions and resources of each Allow statement."""
     for statement in document["Statement"]:
         if statement["Effect"] == "Allow":
             yield set(listed(statement["Action"])), set(listed(statement["Resource"]))
@@ -190,10 +190,10 @@ def allow_statements(document: dict[str, Any]) -> Iterator[tuple[set[str], set[s
         ),
     ],
 )
-def test_a_policy_names_its_actions_and_resources(
+def test_policy_names_its_actions_and_resources(
     plans: Plans, address: str, of_any_resource: set[str]
 ) -> None:
-    """No action has a wildcard; only those have no resource for which AWS has none."""
+    """No action has a wildcard. A resource is `*` only for actions that AWS does not limit to a resource."""
     statements = list(allow_statements(policy(plans, address)))
     assert not [action for actions, _ in statements for action in actions if "*" in action]
     assert set().union(*(actions for actions, resources in statements if "*" in resources)) == of_any_resource
@@ -208,10 +208,10 @@ def test_a_policy_names_its_actions_and_resources(
         ("", False),
     ],
 )
-def test_a_deploy_role_makes_the_two_service_roles_alone(
+def test_deploy_role_creates_only_two_service_roles(
     plans: Plans, service: str, expected: bool
 ) -> None:
-    """AWS's own roles for autoscaling and for API Gateway's traces may be made; no other service's."""
+    """A deploy role can create service-linked roles only for autoscaling and for API Gateway's traces."""
     role = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{service}/AWSServiceRole"
     call = ("iam:CreateServiceLinkedRole", role, {"iam:AWSServiceName": service})
     assert allowed(of_stage(plans, "dev", *POLICIES), *call) == expected
@@ -219,20 +219,20 @@ def test_a_deploy_role_makes_the_two_service_roles_alone(
 
 @pytest.mark.parametrize("name", [*POLICIES, "deploy_boundary", "function_boundary", "authorizer_boundary"])
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_policy_is_no_longer_than_iam_takes(plans: Plans, stage: str, name: str) -> None:
-    """A managed policy has 6,144 characters at most, white space not counted."""
+def test_policy_fits_the_size_limit_of_iam(plans: Plans, stage: str, name: str) -> None:
+    """A managed policy has at most 6,144 characters without white space."""
     (document,) = of_stage(plans, stage, name)
     assert len(json.dumps(document, separators=(",", ":"))) <= 6144
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_deploy_role_reaches_its_own_stage_alone(plans: Plans, stage: str) -> None:
-    """What a deploy role may touch is named after its stage, but where AWS makes the name up or lists."""
+def test_deploy_role_reaches_only_its_own_stage(plans: Plans, stage: str) -> None:
+    """Every resource name contains the stage, except where AWS generates the name or an action lists resources."""
     region = REGIONS[stage]
-    made_up = {
+    generated = {
         "*",
-        f"arn:aws:s3:::event-api-state-{ACCOUNT}",  # lists it
-        f"arn:aws:logs:{region}:{ACCOUNT}:log-group:*",  # lists them
+        f"arn:aws:s3:::event-api-state-{ACCOUNT}",  # to list its objects
+        f"arn:aws:logs:{region}:{ACCOUNT}:log-group:*",  # to list them
         f"arn:aws:application-autoscaling:{region}:{ACCOUNT}:scalable-target/*",
         f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/*",
         f"arn:aws:apigateway:{region}::/restapis",
@@ -244,8 +244,8 @@ def test_a_deploy_role_reaches_its_own_stage_alone(plans: Plans, stage: str) -> 
     }
     documents = of_stage(plans, stage, *POLICIES)
     touched = set().union(*(resources for document in documents for _, resources in allow_statements(document)))
-    assert made_up < touched
-    others = [name for name in touched - made_up if f"event-api-{stage}" not in name]
+    assert generated < touched
+    others = [name for name in touched - generated if f"event-api-{stage}" not in name]
     state = f"arn:aws:s3:::event-api-state-{ACCOUNT}/event-api/{stage}.tfstate"
     assert set(others) == {state, f"{state}.tflock"}
 
@@ -312,13 +312,13 @@ ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Act
         ("s3:DeleteObject", f"arn:aws:s3:::event-api-state-{ACCOUNT}/event-api/dev.tfstate.tflock", {}),
     ],
 )
-def test_a_deploy_role_may_deploy(plans: Plans, action: str, resource: str, context: dict[str, Any]) -> None:
-    """The deploy role of dev may do what deploying dev takes, within its boundary."""
+def test_deploy_role_may_deploy(plans: Plans, action: str, resource: str, context: dict[str, Any]) -> None:
+    """The deploy role of dev may take every action that a deployment of dev needs, within its boundary."""
     boundary = of_stage(plans, "dev", "deploy_boundary")
     assert allowed(of_stage(plans, "dev", *POLICIES), action, resource, context, boundary)
 
 
-# What no policy gives a deploy role, and what its boundary withholds from it even if somebody made it administrator.
+# Neither a policy nor the boundary of a deploy role allows these actions, even if the role has administrator rights.
 NEVER: list[tuple[str, str, dict[str, Any]]] = [
     ("iam:CreateRole", FUNCTION_ROLE, {}),
     ("iam:CreateRole", FUNCTION_ROLE, {"iam:PermissionsBoundary": DEPLOY_POLICY}),
@@ -375,10 +375,10 @@ NEVER: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("action", "resource", "context"), NEVER)
-def test_a_boundary_holds_whatever_a_deploy_role_is_given(
+def test_boundary_limits_a_deploy_role_with_administrator_rights(
     plans: Plans, action: str, resource: str, context: dict[str, Any]
 ) -> None:
-    """A deploy role that somebody makes administrator reaches no right of its own, no other stage, nothing kept."""
+    """A deploy role with administrator rights cannot change its own rights, other stages or stored data."""
     assert not allowed([ADMINISTRATOR], action, resource, context, of_stage(plans, "dev", "deploy_boundary"))
 
 
@@ -404,16 +404,16 @@ def test_a_boundary_holds_whatever_a_deploy_role_is_given(
         ("s3:DeleteObject", f"arn:aws:s3:::event-api-state-{ACCOUNT}/event-api/dev.tfstate", {}),
     ],
 )
-def test_a_deploy_role_may_not_widen_itself_or_reach_further(
+def test_deploy_role_cannot_widen_its_rights(
     plans: Plans, action: str, resource: str, context: dict[str, Any]
 ) -> None:
-    """By its policies it touches no role but the functions', each within its boundary; no other stage, nothing kept."""
+    """The policies of a deploy role allow no change of its own rights, of other stages or of stored data."""
     assert not allowed(of_stage(plans, "dev", *POLICIES), action, resource, context)
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_plan_role_reads_each_stage_in_its_region(plans: Plans, stage: str) -> None:
-    """A pull request's plan sees what each stage has, where that stage is."""
+def test_plan_role_reads_each_stage_in_its_region(plans: Plans, stage: str) -> None:
+    """The plan of a pull request can read the resources of each stage in the stage's region."""
     region, document = REGIONS[stage], [policy(plans, "aws_iam_policy.plan")]
     tags = {"aws:ResourceTag/project": "event-api", "aws:ResourceTag/stage": stage}
     key, by_lambda = f"arn:aws:kms:{region}:{ACCOUNT}:key/abc", {"kms:ViaService": f"lambda.{region}.amazonaws.com"}
@@ -429,8 +429,8 @@ def test_the_plan_role_reads_each_stage_in_its_region(plans: Plans, stage: str) 
     assert len(json.dumps(document[0], separators=(",", ":"))) <= 6144
 
 
-def test_the_plan_role_only_reads(plans: Plans) -> None:
-    """A pull request's plan changes nothing and reads no event, no token and no log."""
+def test_plan_role_only_reads(plans: Plans) -> None:
+    """The plan of a pull request changes nothing. It cannot read events, tokens or logs."""
     actions = set().union(*(actions for actions, _ in allow_statements(policy(plans, "aws_iam_policy.plan"))))
     verbs = ("Describe", "Get", "GET", "List")
     assert [action for action in actions if not action.split(":")[1].startswith(verbs)] == ["kms:Decrypt"]
@@ -442,15 +442,15 @@ def test_the_plan_role_only_reads(plans: Plans) -> None:
     [(OURS | BY_LAMBDA, True), (OURS | BY_DYNAMODB, False), (OURS, False), (BY_LAMBDA, False)],
     ids=["by Lambda", "by DynamoDB", "itself", "of another's key"],
 )
-def test_the_plan_role_decrypts_an_environment_alone(plans: Plans, context: dict[str, Any], expected: bool) -> None:
-    """What it may decrypt is the environment of a function, by Lambda, and nothing of a table."""
+def test_plan_role_decrypts_only_an_environment(plans: Plans, context: dict[str, Any], expected: bool) -> None:
+    """The plan role may decrypt a function's environment through Lambda. It may decrypt no table."""
     assert allowed([policy(plans, "aws_iam_policy.plan")], "kms:Decrypt", KEY, context) == expected
 
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("of", ["function", "authorizer"])
-def test_a_boundary_is_what_a_function_needs(plans: Plans, stage: str, of: str) -> None:
-    """No role that a deploy role makes can do more: its one table, by the stage's key if it has one, log and trace."""
+def test_boundary_allows_only_what_a_function_needs(plans: Plans, stage: str, of: str) -> None:
+    """A function's role can only use its table, the stage's key, its log and traces."""
     name, table, actions = {
         "function": (f"event-api-{stage}", "events", ["dynamodb:GetItem", "dynamodb:PutItem"]),
         "authorizer": (f"event-api-{stage}-authorizer", "tokens", ["dynamodb:GetItem"]),

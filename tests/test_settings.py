@@ -1,4 +1,4 @@
-"""A fork changes the documented settings: the suites that read them stay green."""
+"""Check that the tests pass in a fork that changes every documented setting."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import pytest
 from processes import ROOT
 from roots import NOT_COPIED, write_settings
 
-# Three forks in one copy: each stage differs from ours, and from each other, in every setting.
+# Each stage tries another set of values. Every setting differs between the stages and from the project.
 FORK: dict[str, dict[str, Any]] = {
     "dev": {  # everything on
         "region": "eu-central-1",
@@ -28,7 +28,7 @@ FORK: dict[str, dict[str, Any]] = {
         "customer_key": True,
         "cors_origins": ["https://app.example.com", "http://localhost:5173"],
     },
-    "staging": {  # everything at its least
+    "staging": {  # the smallest values
         "region": "us-east-1",
         "retention_days": 1,
         "log_retention_days": 1,
@@ -42,7 +42,7 @@ FORK: dict[str, dict[str, Any]] = {
         "customer_key": True,
         "cors_origins": ["*"],
     },
-    "prod": {  # everything off, as a new account may want it
+    "prod": {  # everything off, as in a new account
         "region": "sa-east-1",
         "retention_days": 3650,
         "log_retention_days": 7,
@@ -58,8 +58,8 @@ FORK: dict[str, dict[str, Any]] = {
     },
 }
 
-READERS = [  # the tests that read the settings of the project; all others bring their own
-    "tests/test_terraform.py::test_a_stage_is_as_its_tfvars_say",
+READERS = [  # the tests that read the project's settings; all others use their own settings
+    "tests/test_terraform.py::test_stage_plan_has_the_values_of_its_tfvars",
     "tests/test_terraform.py::test_terraform_is_formatted",
     "tests/test_sources.py",
     "tests/test_workflows.py",
@@ -68,33 +68,33 @@ READERS = [  # the tests that read the settings of the project; all others bring
 
 
 def documented_settings() -> set[str]:
-    """Return the variables that a stage can be given, its name aside."""
+    """Return the names of a stage's variables, without `stage` itself."""
     return set(re.findall(r'^variable "(\w+)"', (ROOT / "terraform" / "variables.tf").read_text(), re.M)) - {"stage"}
 
 
 @pytest.fixture(name="fork", scope="module")
 def _fork(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the project in which every setting is changed."""
+    """Return a copy of the project with every setting changed."""
     fork = tmp_path_factory.mktemp("fork") / "fork"
-    left = shutil.ignore_patterns(*NOT_COPIED, ".venv", ".git", ".local*", "build", ".pytest_cache", ".hypothesis")
-    shutil.copytree(ROOT, fork, ignore=left)
+    ignored = shutil.ignore_patterns(*NOT_COPIED, ".venv", ".git", ".local*", "build", ".pytest_cache", ".hypothesis")
+    shutil.copytree(ROOT, fork, ignore=ignored)
     for stage, settings in FORK.items():
         write_settings(fork / "terraform" / "stages" / f"{stage}.tfvars", {"stage": stage, **settings})
     return fork
 
 
-def test_each_setting_is_changed() -> None:
-    """The fork has a value for every setting, and not the same one in each stage."""
+def test_fork_changes_each_setting() -> None:
+    """The fork has a value for every setting. The stages have different values."""
     for settings in FORK.values():
         assert settings.keys() == documented_settings()
     for name in documented_settings():
         assert len({str(settings[name]) for settings in FORK.values()}) > 1, name
 
 
-def test_suites_that_read_the_settings_pass_in_a_fork(fork: Path) -> None:
-    """Whatever legal value a fork gives to a setting, its CI stays green."""
+def test_readers_of_the_settings_pass_in_a_fork(fork: Path) -> None:
+    """The tests that read the settings pass in the fork."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *READERS]
     ours = ("COVERAGE_", "PYTEST_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    ran = subprocess.run(command, cwd=fork, env=environment, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout
+    result = subprocess.run(command, cwd=fork, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout

@@ -1,4 +1,4 @@
-"""A package that was made from other code is not planned."""
+"""`make plan` refuses a package that was built from other code. The region of a stage is set in one place."""
 
 import os
 import re
@@ -20,17 +20,17 @@ def _project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compare(project: Path) -> subprocess.CompletedProcess[str]:
-    """Compare package and sources, with the standard library alone."""
+    """Compare the package with the sources. The script uses only the standard library."""
     command = [sys.executable, "-I", "-S", "terraform/sources.py", "dev"]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
 
-def test_package_of_these_sources_is_planned(project: Path) -> None:
-    """What `make package` made a moment ago is taken; so is it in another checkout, with files that do not ship."""
+def test_package_of_the_same_sources_is_accepted(project: Path) -> None:
+    """Changes of files outside the package and new modification times do not matter."""
     for name in ("eventsapp/local.py", "README.md", "terraform/stages/dev.tfvars", "eventsapp/chalicelib/.#event.py"):
         path = project / name
         if path.name.startswith("."):
-            path.symlink_to("somebody@host.1:2")  # an editor's lock
+            path.symlink_to("somebody@host.1:2")  # an editor's lock file
         else:
             path.write_text("changed")
     cache = project / "eventsapp" / "chalicelib" / "__pycache__"
@@ -38,8 +38,8 @@ def test_package_of_these_sources_is_planned(project: Path) -> None:
     (cache / "event.cpython-313.pyc").write_bytes(b"x")
     for path in (project / "eventsapp").rglob("*.py"):
         os.utime(path, follow_symlinks=False)
-    ran = compare(project)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    result = compare(project)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
 SHIPPED = [
@@ -54,48 +54,49 @@ SHIPPED = [
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_package_of_other_sources_is_not_planned(project: Path, name: str) -> None:
-    """`make plan` ends with one sentence, and starts no Terraform, when a source has changed since `make package`."""
+def test_package_of_other_sources_is_refused(project: Path, name: str) -> None:
+    """If a source has changed since `make package`, `make plan` stops with one sentence before Terraform starts."""
     path = project / name
     before = path.read_bytes() if path.exists() else None
     path.write_bytes((before or b"") + b"\n")
     try:
-        ran = make(project, "--silent", "plan", "STAGE=dev", "AWS_ACCOUNT_ID=123456789012", check=False)
+        result = make(project, "--silent", "plan", "STAGE=dev", "AWS_ACCOUNT_ID=123456789012", check=False)
     finally:
         if before is None:
             path.unlink()
         else:
             path.write_bytes(before)
-    assert ran.returncode != 0
-    assert (ran.stdout, ran.stderr.splitlines()[0]) == (
+    assert result.returncode != 0
+    assert (result.stdout, result.stderr.splitlines()[0]) == (
         "", "make plan: the package in terraform/ was made from other code than this: run `make package STAGE=dev`."
     )
     assert compare(project).returncode == 0
 
 
-def test_without_a_package_there_is_no_plan(tmp_path: Path) -> None:
-    """`make plan` in a fresh clone says what to run first."""
-    ran = make(copied_project(tmp_path), "--silent", "plan", "STAGE=prod", "AWS_ACCOUNT_ID=123456789012", check=False)
-    assert ran.returncode != 0
-    assert ran.stderr.startswith("make plan: nothing is packaged: run `make package STAGE=prod`.\n")
+def test_plan_without_a_package_is_refused(tmp_path: Path) -> None:
+    """`make plan` in a fresh clone tells the developer to run `make package`."""
+    project = copied_project(tmp_path)
+    result = make(project, "--silent", "plan", "STAGE=prod", "AWS_ACCOUNT_ID=123456789012", check=False)
+    assert result.returncode != 0
+    assert result.stderr.startswith("make plan: nothing is packaged: run `make package STAGE=prod`.\n")
 
 
-def test_region_is_that_of_the_tfvars(tmp_path: Path) -> None:
-    """`make region` prints a stage's region, however its line is written; without one it says what to add."""
+def test_region_is_read_from_the_tfvars(tmp_path: Path) -> None:
+    """`make region` prints a stage's region in any valid spelling. If there is none, it prints what to add."""
     project = copied_project(tmp_path)
     tfvars = project / "terraform" / "stages" / "staging.tfvars"
     for line in ('region = "eu-central-1"', 'region="eu-central-1" # Frankfurt', '\tregion  =\t"eu-central-1"'):
         tfvars.write_text(f'other_region = "us-east-1"\n{line}\nstage = "staging"\n')
         assert make(project, "--silent", "region", "STAGE=staging").stdout == "eu-central-1\n"
     tfvars.write_text('# region = "us-east-1"\n')
-    ran = make(project, "--silent", "region", "STAGE=staging", check=False)
-    assert ran.returncode != 0
-    assert "terraform/stages/staging.tfvars has no region: add it, as in region = \"eu-central-1\"" in ran.stderr
+    result = make(project, "--silent", "region", "STAGE=staging", check=False)
+    assert result.returncode != 0
+    assert "terraform/stages/staging.tfvars has no region: add it, as in region = \"eu-central-1\"" in result.stderr
 
 
 @pytest.mark.parametrize("stage", ["dev", "staging"])
 def test_state_is_in_the_region_of_prod(tmp_path: Path, stage: str) -> None:
-    """`make plan` looks for the state of every stage in the region of prod."""
+    """`make plan` reads the state of every stage in the region of prod."""
     project = copied_project(tmp_path)
     (project / "terraform" / "stages" / "prod.tfvars").write_text('region = "eu-north-1"\n')
     commands = make(project, "--dry-run", "plan", f"STAGE={stage}", "AWS_ACCOUNT_ID=123456789012").stdout
@@ -103,8 +104,8 @@ def test_state_is_in_the_region_of_prod(tmp_path: Path, stage: str) -> None:
     assert f"-backend-config=stages/{stage}.s3.tfbackend " in commands
 
 
-def test_region_of_a_stage_stands_in_one_place() -> None:
-    """No workflow, backend or root names a region: each reads the stage's tfvars."""
+def test_region_of_a_stage_is_set_in_one_place() -> None:
+    """Workflows, backends and roots name no region. They read it from the stage's tfvars."""
     files = [
         *(ROOT / ".github").rglob("*.yml"), *(ROOT / "terraform").rglob("*.tf"),
         *(ROOT / "terraform").rglob("*.tfbackend"), ROOT / "Makefile",

@@ -1,4 +1,4 @@
-"""Rules of a stage's deployment that Terraform itself, the provider and checkov can check."""
+"""Tests of a stage's deployment with Terraform, the provider and checkov. They deploy nothing."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from roots import copied_project, make, planned, request, run
 
 pytestmark = NEEDS_TERRAFORM
 
-# Checks of checkov's that do not fit, each told why where it is skipped.
+# The skipped checks of checkov. A comment at each resource gives the reason.
 SKIPS = {
     ("stage.tf", "aws_api_gateway_stage.this"): {
         "CKV_AWS_120", "CKV2_AWS_4", "CKV2_AWS_29", "CKV2_AWS_51", "CKV2_AWS_77",
@@ -57,7 +57,7 @@ PACKAGED, SETTINGS = "dev", "-var-file=tests/settings.tfvars"
 
 @pytest.fixture(scope="session", name="roots")
 def _roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return initialised copies of the stages' root, one as packaged for each stage."""
+    """Return an initialised copy of the stages' root for each stage, with that stage's package."""
     project = copied_project(tmp_path_factory.mktemp("project") / "project")
     make(project, "package", f"STAGE={PACKAGED}")
     roots = {PACKAGED: project / "terraform"}
@@ -75,31 +75,31 @@ def _roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session", name="root")
 def _root(roots: dict[str, Path]) -> Path:
-    """Return the copy as it was packaged."""
+    """Return the copy for the packaged stage."""
     return roots[PACKAGED]
 
 
 @pytest.fixture(scope="session", name="stage_plan")
 def _stage_plan(root: Path) -> dict[str, Any]:
-    """Return what the provider itself plans, with all that a stage can have."""
+    """Return the plan of the real provider for a stage with every optional part."""
     return planned(root, SETTINGS, "-filter=tests/rendered.tftest.hcl")["the_provider_takes_it_all"]
 
 
 def test_terraform_is_formatted() -> None:
-    """Terraform's own format is the only one; what a stage is set to may be written as its owner likes."""
-    badly = run("terraform", "fmt", "-check", "-recursive", "-list=true", cwd=ROOT / "terraform", check=False)
-    assert badly.returncode in (0, 3), badly.stderr
-    assert [path for path in badly.stdout.splitlines() if not path.startswith("stages/")] == []
+    """Every Terraform file has Terraform's own format. Only the stages' tfvars may differ."""
+    result = run("terraform", "fmt", "-check", "-recursive", "-list=true", cwd=ROOT / "terraform", check=False)
+    assert result.returncode in (0, 3), result.stderr
+    assert [path for path in result.stdout.splitlines() if not path.startswith("stages/")] == []
 
 
-def test_the_root_is_valid(root: Path) -> None:
-    """Terraform and the provider accept the root, without a warning."""
+def test_root_is_valid(root: Path) -> None:
+    """Terraform and the provider accept the root without a warning."""
     result = json.loads(run("terraform", "validate", "-json", cwd=root).stdout)
     assert (result["valid"], result["diagnostics"]) == (True, [])
 
 
-def test_validate_in_a_fresh_clone_says_what_to_do(tmp_path: Path) -> None:
-    """Without a package, each of Terraform's errors shows a line that says to run `make package`."""
+def test_validate_in_a_fresh_clone_names_the_missing_step(tmp_path: Path) -> None:
+    """Without a package, each error of Terraform shows a line that tells the reader to run `make package`."""
     clone = copied_project(tmp_path / "project") / "terraform"
     run("terraform", "init", "-backend=false", "-input=false", cwd=clone)
     result = run("terraform", "validate", "-json", cwd=clone, check=False)
@@ -108,26 +108,26 @@ def test_validate_in_a_fresh_clone_says_what_to_do(tmp_path: Path) -> None:
     assert [line for line in lines if "Run `make package STAGE=dev` first." not in line] == []
 
 
-def test_the_root_passes_terraforms_tests(root: Path) -> None:
-    """The stages' root does what its own tests say."""
+def test_root_passes_its_terraform_tests(root: Path) -> None:
+    """Terraform's own tests of the stages' root pass."""
     others = sorted(path for path in (root / "tests").glob("*.tftest.hcl") if path.name.split(".")[0] not in ELSEWHERE)
     assert len(others) > 5
     run("terraform", "test", SETTINGS, *(f"-filter=tests/{path.name}" for path in others), cwd=root)
 
 
-ELSEWHERE = ("rendered", "stages")  # Terraform's tests that another test here runs
+ELSEWHERE = ("rendered", "stages")  # other tests in this file run these Terraform tests
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_is_as_its_tfvars_say(roots: dict[str, Path], stage: str) -> None:
-    """Each stage's tfvars are legal, and are what is planned."""
+def test_stage_plan_has_the_values_of_its_tfvars(roots: dict[str, Path], stage: str) -> None:
+    """Each stage's tfvars are valid, and the plan has their values."""
     tfvars = ROOT / "terraform" / "stages" / f"{stage}.tfvars"
     run("terraform", "test", f"-var-file={tfvars}", "-filter=tests/stages.tftest.hcl", cwd=roots[stage])
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_keeps_its_state_apart_and_locked(stage: str) -> None:
-    """Each stage has a state of its own in the bucket, encrypted, with the backend's own lock."""
+def test_stage_has_its_own_locked_state(stage: str) -> None:
+    """Each stage has its own state file in the bucket. The file is encrypted and has a lock."""
     backend = (ROOT / "terraform" / "stages" / f"{stage}.s3.tfbackend").read_text(encoding="utf-8")
     assert {tuple(part.strip() for part in line.split("=")) for line in backend.splitlines()} == {
         ("key", f'"event-api/{stage}.tfstate"'),
@@ -151,7 +151,7 @@ HERE = {"kms:CallerAccount": ACCOUNT}
 def key_allows(
     stage_plan: dict[str, Any], caller: str, action: str, context: dict[str, str], service: str | None = None
 ) -> bool:
-    """Tell whether the key's policy allows its use to a caller, or to a service of AWS's for one."""
+    """Tell whether the key's policy allows an action to a caller or to an AWS service."""
     document = stage_plan["aws_kms_key.this[0]"]["policy"]
     return evaluate_resource_policy(document, request(action, KEY, context, caller), service).decision == "Allow"
 
@@ -173,10 +173,10 @@ def key_allows(
         (ROLE, "kms:ScheduleKeyDeletion", HERE, None),
     ],
 )
-def test_a_key_serves_its_stage(
+def test_key_can_be_used_for_its_stage(
     stage_plan: dict[str, Any], caller: str, action: str, context: dict[str, str], service: str | None
 ) -> None:
-    """DynamoDB uses the key for both tables, Lambda for both functions, CloudWatch for the logs."""
+    """DynamoDB can use the key for both tables, Lambda for both functions, and CloudWatch for the logs."""
     assert key_allows(stage_plan, caller, action, context, service)
 
 
@@ -204,10 +204,10 @@ def test_a_key_serves_its_stage(
         ("", "kms:Decrypt", HERE | OF_FUNCTION, "lambda.amazonaws.com"),
     ],
 )
-def test_a_key_serves_nobody_else(
+def test_key_cannot_be_used_for_anything_else(
     stage_plan: dict[str, Any], caller: str, action: str, context: dict[str, str], service: str | None
 ) -> None:
-    """No one uses it by themselves, for another table, log or function, or from another account."""
+    """Nobody can use the key directly, for another table, log or function, or from another account."""
     assert not key_allows(stage_plan, caller, action, context, service)
 
 
@@ -216,7 +216,7 @@ def test_a_key_serves_nobody_else(
 
 @pytest.fixture(scope="session", name="too_long")
 def _too_long(stage_plan: dict[str, Any]) -> dict[str, Any]:
-    """Return the firewall's rule about the length of a body."""
+    """Return the firewall's rule for the length of a body."""
     rules = stage_plan["aws_wafv2_web_acl.this[0]"]["rule"]
     (rule,) = [rule for rule in rules if rule["name"] == "body-too-large"]
     return rule
@@ -227,16 +227,16 @@ def _too_long(stage_plan: dict[str, Any]) -> dict[str, Any]:
 )
 @example(length=MAX_BODY_BYTES, zeros=0)
 @example(length=MAX_BODY_BYTES + 1, zeros=0)
-def test_the_firewall_knows_the_limit(too_long: dict[str, Any], length: int, zeros: int) -> None:
-    """It refuses what says to be over the API's own limit, and nothing else."""
+def test_firewall_blocks_only_bodies_over_the_limit(too_long: dict[str, Any], length: int, zeros: int) -> None:
+    """The firewall blocks a request only if its Content-Length is over the API's limit."""
     expression = too_long["statement"][0]["regex_match_statement"][0]["regex_string"]
     refused = re.search(expression, "0" * zeros + str(length)) is not None
     assert refused == (length > MAX_BODY_BYTES)
-    assert len(expression) <= 512  # what WAF takes
+    assert len(expression) <= 512  # the limit of WAF
 
 
-def test_the_firewall_answers_as_the_api_does(stage_plan: dict[str, Any], too_long: dict[str, Any]) -> None:
-    """A body that is too large gets the API's own problem, but for what WAF cannot know or set."""
+def test_firewall_response_equals_the_response_of_the_api(stage_plan: dict[str, Any], too_long: dict[str, Any]) -> None:
+    """The firewall's response to a large body equals the API's response. WAF cannot set some headers and the id."""
     expected = BodyTooLarge(MAX_BODY_BYTES)
     (response,) = too_long["action"][0]["block"][0]["custom_response"]
     (body,) = stage_plan["aws_wafv2_web_acl.this[0]"]["custom_response_body"]
@@ -248,21 +248,21 @@ def test_the_firewall_answers_as_the_api_does(stage_plan: dict[str, Any], too_lo
 
 @pytest.fixture(scope="session", name="checkov")
 def _checkov() -> Path:
-    """Return checkov, installed once in an environment of its own."""
+    """Install checkov in its own virtual environment, if it is not there, and return its program."""
     home, wanted = ROOT / "build" / "checkov", ROOT / "tests" / "requirements-checkov.txt"
     installed = home / "installed.txt"
     if not installed.exists() or installed.read_text(encoding="utf-8") != wanted.read_text(encoding="utf-8"):
         run(sys.executable, "-m", "venv", "--clear", home, cwd=ROOT)
-        # Most of its modules are never imported: none is compiled before it is.
+        # --no-compile: checkov imports few of its modules, so compiling all of them takes needless time.
         run(home / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", "-r", wanted, cwd=ROOT)
         shutil.copyfile(wanted, installed)
     return home / "bin" / "checkov"
 
 
 def noted_skips(generated: Path) -> dict[tuple[str, str], dict[str, str]]:
-    """Return the skips that the generated file's resources note under "//": (file, name) => check => reason.
+    """Return the skips in the "//" notes of the generated file's resources: (file, name) => check => reason.
 
-    checkov reads no notes in JSON.
+    checkov does not read notes in JSON.
     """
     skips: dict[tuple[str, str], dict[str, str]] = {}
     for resources in json.loads(generated.read_text(encoding="utf-8"))["resource"].values():
@@ -275,8 +275,8 @@ def noted_skips(generated: Path) -> dict[tuple[str, str], dict[str, str]]:
     return skips
 
 
-def test_checkov_fails_nothing_and_each_skip_is_known_and_has_a_reason(checkov: Path, root: Path) -> None:
-    """Every check passes or is skipped beside what it is about, with a reason; no skip is idle or unlisted."""
+def test_checkov_passes_and_each_skip_has_a_reason(checkov: Path, root: Path) -> None:
+    """Every check passes or has a skip at its resource with a reason. Each skip is needed and is in SKIPS."""
     command = [checkov, "--directory", root, "--framework", "terraform", "terraform_json", "--skip-download"]
     reports = json.loads(run(*command, "--output", "json", cwd=root, check=False).stdout)
     results = {report["check_type"]: report["results"] for report in reports}

@@ -1,4 +1,4 @@
-"""The workflows: no finding of either linter, and the line of stages as it is promised."""
+"""Tests of the GitHub workflows: linters, order of the stages, permissions and credentials."""
 
 import os
 import re
@@ -16,7 +16,7 @@ BIN = Path(sys.executable).parent
 
 
 def workflow(name: str) -> dict[Any, Any]:
-    """Return a workflow's content; YAML reads its key `on` as True."""
+    """Return a workflow's content. YAML reads the key `on` as True."""
     content: dict[Any, Any] = yaml.safe_load((WORKFLOWS / name).read_text())
     return content
 
@@ -30,13 +30,13 @@ def workflow(name: str) -> dict[Any, Any]:
     ids=["zizmor", "actionlint"],
 )
 def test_linter_has_no_finding(command: list[str]) -> None:
-    """Neither zizmor nor actionlint has anything to say."""
-    ran = subprocess.run([BIN / command[0], *command[1:]], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    """The linters zizmor and actionlint report nothing."""
+    result = subprocess.run([BIN / command[0], *command[1:]], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_stages_stand_in_line() -> None:
-    """dev waits for CI, staging for dev, prod for staging, all by the one workflow and each under its own name."""
+def test_stages_are_deployed_in_order() -> None:
+    """dev waits for CI, staging for dev, and prod for staging. All use the same workflow with their own name."""
     jobs = workflow("deploy.yml")["jobs"]
     assert {name: job.get("needs") for name, job in jobs.items()} == {
         "ci": None,
@@ -51,7 +51,7 @@ def test_stages_stand_in_line() -> None:
 
 
 def test_ci_has_no_credentials() -> None:
-    """What pull requests run may read the code, and nothing else."""
+    """The CI jobs can only read the code, and they have no secrets."""
     ci = workflow("ci.yml")
     assert ci["permissions"] == {}
     assert [job["permissions"] for job in ci["jobs"].values()] == [{"contents": "read"}]
@@ -59,14 +59,14 @@ def test_ci_has_no_credentials() -> None:
 
 
 def test_every_push_is_checked_once() -> None:
-    """A push to main is checked by the deployment, which calls CI; every other one by CI itself."""
+    """The deployment calls CI for a push to main. CI runs by itself for all other pushes."""
     assert workflow("ci.yml")[True]["push"] == {"branches-ignore": ["main"]}
     assert workflow("deploy.yml")[True] == {"push": {"branches": ["main"]}, "workflow_dispatch": None}
     assert workflow("deploy.yml")["jobs"]["ci"]["uses"] == "./.github/workflows/ci.yml"
 
 
-def test_stage_applies_the_plan_it_made_and_checks_the_contract() -> None:
-    """A stage is packaged and planned once, the plan applied, and the contract checked at its URL, by make targets."""
+def test_stage_applies_its_plan_and_checks_the_contract() -> None:
+    """The jobs run make targets: package and plan once, apply this plan, then run the contract suite."""
     jobs = workflow("stage.yml")["jobs"]
     assert {name: job.get("needs") for name, job in jobs.items()} == {
         "package": None,
@@ -90,8 +90,8 @@ def test_stage_applies_the_plan_it_made_and_checks_the_contract() -> None:
     assert conditions == {"echo": "env.EVENT_API_TOKEN == ''", "make": "env.EVENT_API_TOKEN != ''"}
 
 
-def test_only_the_job_that_deploys_can_take_the_role() -> None:
-    """What a package index serves never runs where the stage's environment and GitHub's token are."""
+def test_only_the_deploy_job_can_assume_the_role() -> None:
+    """The deploy job can assume the role, so it installs no Python packages. No other job can assume it."""
     jobs = workflow("stage.yml")["jobs"]
     trusted = {name for name, job in jobs.items() if "environment" in job or "id-token" in job["permissions"]}
     assert trusted == {"deploy"}
@@ -100,14 +100,14 @@ def test_only_the_job_that_deploys_can_take_the_role() -> None:
     assert not any("setup-python" in step.get("uses", "") for step in jobs["deploy"]["steps"])
 
 
-def test_an_apply_is_never_cancelled() -> None:
-    """One deployment of a stage at a time, and none is cut off."""
+def test_deployment_is_never_cancelled() -> None:
+    """Only one deployment of a stage runs at a time, and GitHub never cancels it."""
     assert workflow("stage.yml")["concurrency"] == {"group": "stage-${{ inputs.stage }}", "cancel-in-progress": False}
 
 
 @pytest.mark.parametrize("stage", ["dev", "staging", "prod"])
-def test_credentials_are_of_the_stages_region(stage: str, tmp_path: Path) -> None:
-    """The role is taken in the region of the stage's tfvars, which the step before it prints."""
+def test_credentials_use_the_region_of_the_stage(stage: str, tmp_path: Path) -> None:
+    """The deploy job assumes the role in the region of the stage's tfvars. An earlier step reads this region."""
     jobs = workflow("stage.yml")["jobs"]
     steps = {step.get("id", step.get("uses", "").partition("@")[0]): step for step in jobs["deploy"]["steps"]}
     credentials = steps["aws-actions/configure-aws-credentials"]["with"]

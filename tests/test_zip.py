@@ -1,4 +1,4 @@
-"""The zip as Lambda runs it: what is in it, and that it needs nothing but the runtime's boto3 beside it."""
+"""Tests of the zip for Lambda: its content and size. It must run with only the boto3 of Lambda's runtime."""
 
 import json
 import re
@@ -21,9 +21,9 @@ sys.path[:0] = sys.argv[1:3]
 sys.dont_write_bytecode = True
 import app
 class Context: aws_request_id = "6f8a2f1c"
-answers = [app.app(asked, Context) for asked in json.load(sys.stdin)]
+responses = [app.app(event, Context) for event in json.load(sys.stdin)]
 files = [module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)]
-print(json.dumps([answers, files]))
+print(json.dumps([responses, files]))
 '''
 
 
@@ -35,7 +35,7 @@ def fixture_deployment_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", name="runtime")
 def fixture_runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of boto3 and what it needs, as Lambda's runtime has it, and nothing else of this machine's."""
+    """Return a folder with only boto3 and its requirements, as Lambda's runtime has them."""
     folder = tmp_path_factory.mktemp("runtime")
     for name in with_requirements("boto3"):
         files = distribution(name).files
@@ -46,15 +46,15 @@ def fixture_runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def with_requirements(name: str) -> set[str]:
-    """Return a distribution and all that it requires, extras left out."""
-    found, wanted = set(), [name]
+    """Return the names of a distribution and of all its requirements, without extras."""
+    names, wanted = set(), [name]
     while wanted:
         name = wanted.pop()
-        if name not in found:
-            found.add(name)
+        if name not in names:
+            names.add(name)
             required = [line for line in distribution(name).requires or [] if "extra ==" not in line]
             wanted += [re.match(r"[\w.-]+", line).group() for line in required]
-    return found
+    return names
 
 
 @pytest.fixture(scope="module", name="endpoint")
@@ -68,8 +68,8 @@ def fixture_endpoint() -> Iterator[str]:
         thread.join()
 
 
-def run(code: Path, runtime: Path, endpoint: str, *asked: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    """Run the handler in a fresh process that has its code, the runtime's folder and the standard library."""
+def run(code: Path, runtime: Path, endpoint: str, *events: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Run the handler in a new process with only its code, the runtime's folder and the standard library."""
     environment = {
         "AWS_LAMBDA_FUNCTION_NAME": "event-api-prod",
         "AWS_ENDPOINT_URL": endpoint,
@@ -82,12 +82,12 @@ def run(code: Path, runtime: Path, endpoint: str, *asked: dict[str, Any]) -> sub
         "RETENTION_DAYS": "0",
     }
     command = [sys.executable, "-I", "-S", "-c", PROBE, str(code), str(runtime)]
-    events = json.dumps(asked)
-    return subprocess.run(command, env=environment, input=events, check=False, capture_output=True, text=True)
+    text = json.dumps(events)
+    return subprocess.run(command, env=environment, input=text, check=False, capture_output=True, text=True)
 
 
-def test_the_zip_holds_only_what_runs(deployment_zip: Path) -> None:
-    """The app, chalice's own two files, and the wheels of requirements.txt: no tests, no tools, no .pyc."""
+def test_zip_contains_only_the_code_that_runs(deployment_zip: Path) -> None:
+    """The zip contains the app, two files of chalice and the wheels of requirements.txt. It has no .pyc files."""
     wheels = {line.split("==")[0] for line in (ROOT / "eventsapp" / "requirements.txt").read_text().split()}
     with zipfile.ZipFile(deployment_zip) as archive:
         names = set(archive.namelist())
@@ -99,28 +99,28 @@ def test_the_zip_holds_only_what_runs(deployment_zip: Path) -> None:
     assert not [name for name in names if name.endswith(".pyc")]
 
 
-def test_the_zip_is_small(deployment_zip: Path) -> None:
-    """A cold start begins with fetching it."""
+def test_zip_is_small(deployment_zip: Path) -> None:
+    """The zip is below the size limit, because each cold start downloads it."""
     assert deployment_zip.stat().st_size <= MAX_ZIP_BYTES
 
 
-def test_the_zip_runs_with_only_boto3_beside_it(
+def test_zip_runs_with_only_boto3(
     deployment_zip: Path, runtime: Path, endpoint: str, tmp_path: Path
 ) -> None:
-    """What Lambda unpacks answers a POST and a GET, from its own code and the runtime's."""
+    """The unpacked zip handles a POST and a GET. It uses only its own code and the runtime's packages."""
     code = tmp_path / "code"
     with zipfile.ZipFile(deployment_zip) as archive:
         archive.extractall(code)
     body = json.dumps({"id": "order-1001", "type": "order.paid", "payload": {"total": 42.50}})
-    ran = run(
+    result = run(
         code,
         runtime,
         endpoint,
         gateway_event("POST", "/events", None, body),
         gateway_event("GET", "/events/{event_id}", {"event_id": "order-1001"}, None),
     )
-    assert (ran.returncode, ran.stderr) == (0, "")
-    (post, get), files = json.loads(ran.stdout)
+    assert (result.returncode, result.stderr) == (0, "")
+    (post, get), files = json.loads(result.stdout)
     assert (post["statusCode"], post["headers"]["Location"]) == (201, "/prod/events/order-1001")
     stored = DynamoDBStub.ITEM
     assert (get["statusCode"], json.loads(get["body"])) == (200, {
@@ -135,11 +135,11 @@ def test_the_zip_runs_with_only_boto3_beside_it(
     assert any(file.startswith(str(code / "chalice")) for file in files)
 
 
-def test_the_zip_does_not_run_without_the_runtime(deployment_zip: Path, endpoint: str, tmp_path: Path) -> None:
-    """The process of these tests sees no packages of this machine: without boto3's folder there is no botocore."""
+def test_zip_fails_without_the_runtime(deployment_zip: Path, endpoint: str, tmp_path: Path) -> None:
+    """Without the runtime's folder, botocore is missing. So these tests use no packages of this machine."""
     code = tmp_path / "code"
     with zipfile.ZipFile(deployment_zip) as archive:
         archive.extractall(code)
-    ran = run(code, tmp_path, endpoint)
-    assert ran.returncode != 0
-    assert ran.stderr.endswith("No module named 'botocore'\n")
+    result = run(code, tmp_path, endpoint)
+    assert result.returncode != 0
+    assert result.stderr.endswith("No module named 'botocore'\n")
