@@ -278,8 +278,8 @@ def test_python_too_old_is_one_sentence(checkout: Path) -> None:
     ran = subprocess.run(["make", "run", f"PYTHON={old}"], cwd=checkout, capture_output=True, text=True, check=False)
     assert ran.returncode != 0
     assert ran.stderr.splitlines()[0] == (
-        f"make: Python 3.11 to 3.14 is needed and {old} is not: "
-        "install one, or name it with PYTHON=/path/to/python3.12."
+        f"make: {old} is not Python 3.11 to 3.14: "
+        "install one of these, or name it with PYTHON=/path/to/python3.12."
     )
 
 
@@ -291,4 +291,4 @@ def test_install_that_fails_is_one_sentence_and_is_tried_again(checkout: Path) -
             ["make", "run"], cwd=checkout, env=environment, capture_output=True, text=True, check=False
         )
         assert ran.returncode != 0
-        assert "make: the install failed, for the reason above: mend it" in ran.stderr
+        assert "make: the install failed, for the reason above: fix it" in ran.stderr
