@@ -50,7 +50,7 @@ def test_port_in_use_stops_the_start(data_dir: Path) -> None:
 def test_port_that_is_none_stops_the_start(data_dir: Path, port: str) -> None:
     """What is no port is one clear sentence."""
     assert failed_start(data_dir, PORT=port) == (
-        f"make run: {port!r} is no port: take one from 1 to 65535, as in `make run PORT=8001`.\n"
+        f"make run: {port!r} is not a port: use one from 1 to 65535, as in `make run PORT=8001`.\n"
     )
 
 
@@ -58,7 +58,7 @@ def test_port_that_is_none_stops_the_start(data_dir: Path, port: str) -> None:
 def test_retention_that_is_none_stops_the_start(data_dir: Path, days: str) -> None:
     """What is no number of days is one clear sentence."""
     assert failed_start(data_dir, RETENTION_DAYS=days) == (
-        f"make run: RETENTION_DAYS is {days!r}: make it a whole number of days, or 0 to keep events for ever.\n"
+        f"make run: RETENTION_DAYS is {days!r}: use a whole number of days, or 0 to keep events for ever.\n"
     )
 
 
@@ -66,7 +66,7 @@ def test_retention_that_is_none_stops_the_start(data_dir: Path, days: str) -> No
 def test_auth_that_is_neither_on_nor_off_stops_the_start(data_dir: Path, auth: str) -> None:
     """Nobody is let in, or asked, by a typo."""
     assert failed_start(data_dir, AUTH=auth) == (
-        f"make run: AUTH is {auth!r}: make it on, to ask for tokens as a deployed API does, or off.\n"
+        f"make run: AUTH is {auth!r}: use on, to require tokens as a deployed API does, or off.\n"
     )
 
 
@@ -74,7 +74,7 @@ def test_auth_that_is_neither_on_nor_off_stops_the_start(data_dir: Path, auth: s
 def test_origin_that_is_none_stops_the_start(data_dir: Path, origin: str) -> None:
     """A text that is no origin is one clear sentence."""
     assert failed_start(data_dir, CORS_ORIGINS=f"https://ok.example {origin}") == (
-        f"make run: CORS_ORIGINS contains {origin!r}: make it a list of origins such as https://app.example, "
+        f"make run: CORS_ORIGINS contains {origin!r}: use a list of origins such as https://app.example, "
         "separated by spaces, or * for every page.\n"
     )
 

@@ -68,7 +68,7 @@ def test_package_of_other_sources_is_not_planned(project: Path, name: str) -> No
             path.write_bytes(before)
     assert ran.returncode != 0
     assert (ran.stdout, ran.stderr.splitlines()[0]) == (
-        "", "make plan: the package in terraform/ was made from other code than this: run `make package STAGE=dev`."
+        "", "make plan: the package in terraform/ does not match the current code: run `make package STAGE=dev`."
     )
     assert compare(project).returncode == 0
 
