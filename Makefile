@@ -1,4 +1,4 @@
-# The one place that knows how each thing is done. `make` alone lists what there is.
+# All commands of this project. `make` without a target lists them.
 .DEFAULT_GOAL := help
 .PHONY: help run token test contract bench package region plan apply url deploy-local destroy-local clean
 SHELL := /bin/sh
@@ -10,7 +10,7 @@ PORT ?= 8000
 AUTH ?= on
 STAGE ?= dev
 terraform := terraform -chdir=terraform
-# A stage's region stands in its tfvars alone. The state of all stages is in that of prod.
+# Only a stage's tfvars file has its region. The state of all stages is in the region of prod.
 region_of = $(or $(shell sed -n 's/^[[:blank:]]*region[[:blank:]]*=[[:blank:]]*"\([a-z0-9-]*\)".*/\1/p' \
   terraform/stages/$(1).tfvars 2>/dev/null),$(error terraform/stages/$(1).tfvars has no region: add it, as in \
   region = "eu-central-1"))
@@ -19,7 +19,7 @@ fits := 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
-run: $(installed) ## run the API on http://127.0.0.1:8000 (PORT=8001 for another port, AUTH=off to ask nobody)
+run: $(installed) ## run the API on http://127.0.0.1:8000 (PORT=8001 for another port, AUTH=off for no tokens)
 	@PORT="$(PORT)" AUTH="$(AUTH)" exec $(python) eventsapp/local
 
 token: $(installed) ## create, list, show, revoke or rotate a caller's token: make token ARGS="create --help"
@@ -33,13 +33,13 @@ test: $(installed) ## check everything: pylint, pytest, coverage
 	@echo "make test: all passed (pylint 10/10, pytest, branch coverage of eventsapp/ at least 95 %)."
 
 contract: $(installed) ## check a running API against the contract: EVENT_API_TOKEN=evt_... make contract URL=http://127.0.0.1:8000
-	@test -n "$(URL)" || { echo "make contract: say which API, as in: make contract URL=http://127.0.0.1:8000" >&2; exit 2; }
+	@test -n "$(URL)" || { echo "make contract: URL is not set: name the API, as in: make contract URL=http://127.0.0.1:8000" >&2; exit 2; }
 	@$(python) -m pytest tests/test_contract.py --url $(URL)
 
 bench: $(installed) ## measure the app against a bare Lambda handler (about two minutes)
 	@$(python) tests/bench.py
 
-package: $(installed) ## build a stage's zip and its Terraform: make package STAGE=prod (dev, unless you say)
+package: $(installed) ## build a stage's zip and its Terraform: make package STAGE=prod (default: dev)
 	@$(python) terraform/package.py "$(STAGE)"
 	@PYTHONPATH=terraform:eventsapp $(python) -m merge
 
@@ -50,24 +50,24 @@ plan: ## plan a packaged stage in the account of your AWS credentials: make plan
 	@python3 terraform/sources.py "$(STAGE)"
 	@$(terraform) init -input=false -reconfigure -backend-config=stages/$(STAGE).s3.tfbackend \
 	  -backend-config=region=$(call region_of,prod) \
-	  -backend-config=bucket=event-api-state-$(or $(AWS_ACCOUNT_ID),$(error make plan: say which account, as in \
+	  -backend-config=bucket=event-api-state-$(or $(AWS_ACCOUNT_ID),$(error make plan: AWS_ACCOUNT_ID is not set: set it, as in \
 	  make plan STAGE=$(STAGE) AWS_ACCOUNT_ID=123456789012))
 	@$(terraform) plan -input=false -var-file=stages/$(STAGE).tfvars -out=$(STAGE).tfplan
 
-apply: ## apply the plan that make plan made: make apply STAGE=dev
+apply: ## apply the plan of make plan: make apply STAGE=dev
 	@$(terraform) apply -input=false $(STAGE).tfplan
 
 url: ## print the URL of the stage that was planned last
 	@$(terraform) output -raw api_url
 
-deploy-local: $(installed) ## deploy to an emulated AWS on this machine, by Terraform, as GitHub would; or deploy a change
-	@command -v terraform >/dev/null || { echo "make deploy-local: Terraform 1.10 or newer is needed: https://developer.hashicorp.com/terraform/install" >&2; exit 1; }
+deploy-local: $(installed) ## deploy with Terraform to an emulated AWS on this machine; run it again to deploy a change
+	@command -v terraform >/dev/null || { echo "make deploy-local: terraform is not installed: install 1.10 or newer: https://developer.hashicorp.com/terraform/install" >&2; exit 1; }
 	@PYTHONPATH=eventsapp:terraform $(python) -m emulator up
 
-destroy-local: $(installed) ## take the local deployment and the emulated AWS away
+destroy-local: $(installed) ## remove the local deployment and the emulated AWS
 	@PYTHONPATH=eventsapp:terraform $(python) -m emulator destroy
 
-clean: ## remove all that the other targets made, the local events and deployment included
+clean: ## remove all files that the other targets made, also the local events and deployment
 	@test ! -d .local-aws || $(MAKE) destroy-local
 	rm -rf $(venv) .local .pytest_cache .hypothesis build
 	rm -rf eventsapp/.chalice/deployments terraform/chalice.tf.json terraform/deployment.zip
@@ -79,9 +79,9 @@ $(installed): requirements-dev.txt eventsapp/requirements.txt
 	  if $$candidate -c $(fits) 2>/dev/null; then found=$$candidate; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \
-	  echo "make: Python 3.11 to 3.14 is needed and $(or $(PYTHON),python3) is not: install one, or name it with PYTHON=/path/to/python3.12." >&2; exit 1; \
+	  echo "make: $(or $(PYTHON),python3) is not Python 3.11 to 3.14: install one of these, or name it with PYTHON=/path/to/python3.12." >&2; exit 1; \
 	fi; \
 	echo "Installing into $(venv) (once; under a minute) ..." >&2; \
 	$$found -m venv --clear $(venv) || { echo "make: $$found cannot make a virtual environment: install its venv module (Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }; \
-	$(python) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt || { echo "make: the install failed, for the reason above: mend it (is the package index reachable?) and run make again." >&2; exit 1; }; \
+	$(python) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt || { echo "make: the install failed, for the reason above: fix it (is the package index reachable?) and run make again." >&2; exit 1; }; \
 	touch $(installed)

@@ -212,7 +212,7 @@ def rotate(stage: str, expires: int | None, overlap: int, key_id: str) -> None:
     click.echo(text)
 
 
-# What a person reads.
+# Texts for a person
 
 
 def report(sentence: str, token: Token) -> None:

@@ -6,7 +6,7 @@ resource "aws_lambda_alias" "live" {
   function_name    = local.api_handler.function_name
   function_version = local.api_handler.version
 
-  # API Gateway calls the function after the function has its permissions.
+  # The function must have its permissions before API Gateway calls it.
   depends_on = [aws_iam_role_policy.api_handler]
 }
 
@@ -16,6 +16,6 @@ resource "aws_lambda_alias" "authorizer" {
   function_name    = local.authorizer.function_name
   function_version = local.authorizer.version
 
-  # As above.
+  # The authorizer must have its permissions before API Gateway calls it.
   depends_on = [aws_iam_role_policy.authorizer]
 }

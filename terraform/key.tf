@@ -1,4 +1,4 @@
-# The stage's own key, if it has one. Without the key, nothing that it encrypted can be read.
+# The stage's own key, if it has one. If the key is deleted, nobody can read the data that it encrypted.
 resource "aws_kms_key" "this" {
   count = var.customer_key ? 1 : 0
 
@@ -18,7 +18,7 @@ resource "aws_kms_alias" "this" {
 locals {
   region_and_account = "${var.region}:${data.aws_caller_identity.this.account_id}"
 
-  # Names, because these resources need the key first.
+  # Names instead of references: these resources use the key, so they cannot exist before it.
   table_names = [
     for kind in ["events", "events-restored", "tokens", "tokens-restored"] : "event-api-${var.stage}-${kind}"
   ]
@@ -37,7 +37,7 @@ data "aws_iam_policy_document" "key" {
   # checkov:skip=CKV_AWS_109:The resource of a key's policy is the key; IAM decides who may administer it.
   # checkov:skip=CKV_AWS_111:The resource of a key's policy is the key.
   # checkov:skip=CKV_AWS_356:The resource of a key's policy is the key.
-  # checkov:skip=CKV_AWS_283:The callers of a table, by DynamoDB only and in this account only.
+  # checkov:skip=CKV_AWS_283:Callers can use the key only through DynamoDB and only in this account.
 
   # Allows the account to administer the key, if IAM allows it too. It does not allow use of the key.
   statement {
@@ -71,8 +71,8 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
-  # A caller's permissions on a table decide who can read it. DynamoDB uses the key for these tables only: both tables,
-  # and the name under which each is restored.
+  # A caller's permissions on a table decide who can read it. DynamoDB uses the key for these tables only: the two
+  # tables, and the two names that a restore uses.
   statement {
     sid       = "Tables"
     actions   = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
@@ -123,8 +123,8 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
-  # DynamoDB uses grants for backups and other work without a caller, and Lambda to decrypt a function's environment.
-  # The principal that assigns the key to a table or function creates the grant.
+  # DynamoDB uses grants for backups and other work without a caller. Lambda uses one to decrypt a function's
+  # environment. The principal that assigns the key to a table or function creates the grant.
   statement {
     sid       = "Grants"
     actions   = ["kms:CreateGrant"]
@@ -165,7 +165,8 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
-  # Lambda encrypts a function's environment for the principal that sets it, and decrypts it with the function's role.
+  # Lambda encrypts a function's environment with the permissions of the principal that sets it. Lambda decrypts it with
+  # the function's role.
   statement {
     sid       = "Environment"
     actions   = ["kms:Decrypt", "kms:Encrypt"]

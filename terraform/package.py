@@ -21,12 +21,12 @@ from wheels import PackageError, Target, check_wheels, read_requirements
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRESS = "Creating deployment package.\n"  # what chalice prints if nothing is wrong
-CHALICE_FILES = ("chalice/__init__.py", "chalice/app.py")  # what of chalice the function needs
+CHALICE_FILES = ("chalice/__init__.py", "chalice/app.py")  # the files of chalice that the function needs
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}  # Lambda's name of an architecture, and the name in wheels
 
 
 def main() -> None:
-    """Package a stage into build/package; or say in a sentence why not, and leave nothing of an earlier run."""
+    """Package a stage into build/package. On an error, print one sentence and leave no earlier package."""
     try:
         build(sys.argv[1])
     except PackageError as exc:
@@ -59,7 +59,7 @@ def package_app(app: Path, stage: str, output: Path) -> Path:
         return unchecked.rename(output)
 
 
-# Before: what goes in.
+# Before packaging: the input
 
 
 def copy_app(app: Path, project: Path) -> None:
@@ -124,7 +124,7 @@ def explain(text: str, project: Path) -> str:
     return f"chalice stopped ({reason}): run `chalice package` in eventsapp to see all of its output."
 
 
-# After: what came out.
+# After packaging: the output
 
 
 def check(built: Path, project: Path) -> None:

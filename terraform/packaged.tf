@@ -1,5 +1,5 @@
-# What `make package` writes into chalice.tf.json, and the rest of this root uses. The comments are for a clone without
-# that file: Terraform prints the lines whose references it cannot find.
+# `make package` writes these resources and values into chalice.tf.json. The rest of this root uses them by these names.
+# Without that file, Terraform prints these lines as errors, and so it prints the comments.
 locals {
   api_handler = aws_lambda_function.api_handler     # not declared? Run `make package STAGE=dev` first.
   authorizer  = aws_lambda_function.authorizer      # not declared? Run `make package STAGE=dev` first.

@@ -2,7 +2,7 @@ provider "aws" {
   region = var.region
 
   default_tags {
-    # The deploy role may change only APIs with these two tags. Their ids are not known in advance.
+    # The deploy role may change only APIs with these two tags, because AWS chooses the ids of APIs.
     tags = {
       project = "event-api"
       stage   = var.stage

@@ -12,7 +12,7 @@ resource "aws_iam_role" "authorizer" {
   description        = "Permissions of the Event API's authorizer."
   assume_role_policy = data.aws_iam_policy_document.lambda_trust.json
 
-  # As above.
+  # The same rule applies to this role.
   permissions_boundary = "${local.iam}:policy/event-api-authorizer-boundary-${var.stage}"
 }
 
@@ -38,8 +38,8 @@ resource "aws_iam_role_policy" "api_handler" {
 }
 
 data "aws_iam_policy_document" "api_handler" {
-  # checkov:skip=CKV_AWS_111:X-Ray's two actions have no resource; all others name theirs.
-  # checkov:skip=CKV_AWS_356:X-Ray's two actions have no resource; all others name theirs.
+  # checkov:skip=CKV_AWS_111:X-Ray's two actions support no resource; all others name their resource.
+  # checkov:skip=CKV_AWS_356:X-Ray's two actions support no resource; all others name their resource.
   statement {
     sid       = "Events"
     actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
@@ -82,8 +82,8 @@ resource "aws_iam_role_policy" "authorizer" {
 }
 
 data "aws_iam_policy_document" "authorizer" {
-  # checkov:skip=CKV_AWS_111:X-Ray's two actions have no resource; all others name theirs.
-  # checkov:skip=CKV_AWS_356:X-Ray's two actions have no resource; all others name theirs.
+  # checkov:skip=CKV_AWS_111:X-Ray's two actions support no resource; all others name their resource.
+  # checkov:skip=CKV_AWS_356:X-Ray's two actions support no resource; all others name their resource.
   statement {
     sid       = "Tokens"
     actions   = ["dynamodb:GetItem"]

@@ -1,6 +1,6 @@
 """Tell whether the package is of these sources: `make package` records their digest, `make plan` compares it.
 
-It needs the standard library alone: where a stage is deployed, nothing else is installed.
+It uses only the standard library, because the job that deploys a stage installs no packages.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ PATTERNS = (
 
 
 def digest() -> str:
-    """Return the SHA-256 of all files that a package is made of, with their names."""
+    """Return one SHA-256 of the names and contents of all files that determine a package."""
     files = {path for pattern in PATTERNS for path in PROJECT.glob(pattern) if path.is_file()}
     total = hashlib.sha256()
     for path in sorted(files):
@@ -41,7 +41,7 @@ def main(stage: str) -> None:
     except FileNotFoundError:
         sys.exit(f"make plan: nothing is packaged: {remedy}")
     if packaged["locals"].get("packaged_sources") != digest():
-        sys.exit(f"make plan: the package in terraform/ was made from other code than this: {remedy}")
+        sys.exit(f"make plan: the package in terraform/ does not match the current code: {remedy}")
 
 
 if __name__ == "__main__":

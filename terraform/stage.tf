@@ -1,10 +1,10 @@
 # The stage's name is the last part of the API's URL. The oldest TLS version is in the API's description, because provider
 # 5.100 has no setting for it.
 resource "aws_api_gateway_stage" "this" {
-  # checkov:skip=CKV_AWS_120:A read of the table is cheap; a cache would cost more than it saves.
-  # checkov:skip=CKV2_AWS_4:The execution log can quote an invalid body; the access log has what is needed.
-  # checkov:skip=CKV2_AWS_29:A firewall is the stage's choice: it costs more than an API without traffic.
-  # checkov:skip=CKV2_AWS_77:AWS's list of anonymous addresses has hosting providers, and callers run there.
+  # checkov:skip=CKV_AWS_120:A table read is cheap; a cache would cost more than it saves.
+  # checkov:skip=CKV2_AWS_4:The execution log can quote an invalid body; the access log is enough.
+  # checkov:skip=CKV2_AWS_29:Each stage chooses its firewall: it costs more than an API without traffic.
+  # checkov:skip=CKV2_AWS_77:AWS's list of anonymous addresses includes hosting providers, where callers run.
   # checkov:skip=CKV2_AWS_51:A client certificate is for a backend over HTTP; this backend is a function.
   rest_api_id          = local.rest_api.id
   deployment_id        = local.deployment.id
@@ -14,7 +14,7 @@ resource "aws_api_gateway_stage" "this" {
 
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.access.arn
-    # Ids, the caller's address, status and latency. No data from the caller: no body, header, query or path.
+    # Ids, the caller's address, status and latency. The log has no body, header, query or path of the request.
     format = jsonencode({
       request_id          = "$context.requestId"
       extended_request_id = "$context.extendedRequestId"
@@ -37,9 +37,9 @@ resource "aws_api_gateway_stage" "this" {
   }
 }
 
-# Applies to each method separately, except POST /events below. A preflight's OPTIONS is one of them.
+# These limits apply to each method separately, also to the OPTIONS of preflights. POST /events has its own below.
 resource "aws_api_gateway_method_settings" "this" {
-  # checkov:skip=CKV_AWS_225:A read of the table is cheap; a cache would cost more than it saves.
+  # checkov:skip=CKV_AWS_225:A table read is cheap; a cache would cost more than it saves.
   # checkov:skip=CKV_AWS_308:There is no cache to encrypt.
   rest_api_id = local.rest_api.id
   stage_name  = aws_api_gateway_stage.this.stage_name
@@ -55,7 +55,7 @@ resource "aws_api_gateway_method_settings" "this" {
 }
 
 resource "aws_api_gateway_method_settings" "write" {
-  # checkov:skip=CKV_AWS_225:A response to a POST is not cached.
+  # checkov:skip=CKV_AWS_225:API Gateway does not cache a POST's response.
   # checkov:skip=CKV_AWS_308:There is no cache to encrypt.
   rest_api_id = local.rest_api.id
   stage_name  = aws_api_gateway_stage.this.stage_name

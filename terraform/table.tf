@@ -1,6 +1,7 @@
-# Encrypted with the stage's own key, or with DynamoDB's key, which is free and needs no permissions.
+# The stage's own key encrypts the table, if there is one. If not, DynamoDB's key does: it is free and needs no
+# permissions.
 resource "aws_dynamodb_table" "events" {
-  # checkov:skip=CKV_AWS_119:A customer's key is the stage's choice: it costs a dollar per month.
+  # checkov:skip=CKV_AWS_119:Each stage chooses whether it has its own key, which costs a dollar per month.
   name                        = "event-api-${var.stage}-events"
   billing_mode                = var.table_capacity == null ? "PAY_PER_REQUEST" : "PROVISIONED"
   read_capacity               = try(var.table_capacity.read.min, null)
@@ -41,14 +42,15 @@ resource "aws_dynamodb_table" "events" {
   }
 
   lifecycle {
-    # Autoscaling changes them. When the mode changes, the provider starts at 1 and autoscaling raises it to its minimum.
+    # Autoscaling changes the capacity. When the mode changes, the provider starts at 1. Autoscaling then raises it to
+    # the minimum.
     ignore_changes = [read_capacity, write_capacity]
   }
 }
 
-# Revoked and expired tokens stay in the table, so that it shows who could call, and when.
+# Revoked and expired tokens stay in the table. It shows who could call the API, and when.
 resource "aws_dynamodb_table" "tokens" {
-  # checkov:skip=CKV_AWS_119:A customer's key is the stage's choice: it costs a dollar per month.
+  # checkov:skip=CKV_AWS_119:Each stage chooses whether it has its own key, which costs a dollar per month.
   name                        = "event-api-${var.stage}-tokens"
   billing_mode                = "PAY_PER_REQUEST"
   hash_key                    = "key_id"

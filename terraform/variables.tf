@@ -5,7 +5,7 @@ variable "stage" {
 
   validation {
     condition     = contains(["dev", "staging", "prod"], var.stage)
-    error_message = "The stage is dev, staging or prod."
+    error_message = "The stage is unknown: use dev, staging or prod."
   }
 
   validation {
@@ -21,35 +21,35 @@ variable "region" {
 }
 
 variable "retention_days" {
-  description = "Days that an event is kept after it was stored; 0 keeps events for ever."
+  description = "Days after which DynamoDB deletes a stored event; 0 keeps events for ever."
   type        = number
   nullable    = false
 
   validation {
     condition     = var.retention_days >= 0 && floor(var.retention_days) == var.retention_days
-    error_message = "The retention is a whole number of days, or 0 for ever."
+    error_message = "retention_days is not valid: use a whole number of days, or 0 to keep events for ever."
   }
 }
 
 variable "log_retention_days" {
-  description = "Days that the functions' logs and the access log are kept; a period that CloudWatch Logs supports."
+  description = "Days after which CloudWatch deletes a log entry. CloudWatch Logs supports only some numbers."
   type        = number
   nullable    = false
 
   validation {
     condition     = var.log_retention_days > 0
-    error_message = "Logs need a retention: 0 would keep them for ever."
+    error_message = "log_retention_days is 0 or less: use at least 1, because 0 keeps logs for ever."
   }
 }
 
 variable "deletion_protection" {
-  description = "Whether DynamoDB refuses to delete the table."
+  description = "Whether DynamoDB refuses to delete the tables."
   type        = bool
   nullable    = false
 }
 
 variable "table_capacity" {
-  description = "Provisioned capacity units of the table, with autoscaling; null is on demand, for irregular traffic."
+  description = "Provisioned capacity units of the table of events, with autoscaling. null is on demand: it suits irregular traffic."
   type = object({
     read  = object({ min = number, max = number })
     write = object({ min = number, max = number })
@@ -60,12 +60,12 @@ variable "table_capacity" {
     condition = var.table_capacity == null ? true : alltrue([
       for capacity in values(var.table_capacity) : 1 <= capacity.min && capacity.min <= capacity.max
     ])
-    error_message = "Each capacity has 1 <= min <= max."
+    error_message = "table_capacity is not valid: set min to at least 1, and max to at least min."
   }
 }
 
 variable "request_caps" {
-  description = "Request units per second at which an on-demand table throttles. They limit the cost of a flood."
+  description = "Request units per second. Above them, an on-demand table throttles. They limit the cost of a flood of requests."
   type = object({
     events = object({ read = number, write = number })
     tokens = object({ read = number, write = number })
@@ -74,19 +74,19 @@ variable "request_caps" {
 
   validation {
     condition     = var.request_caps.events.read >= 65 && var.request_caps.events.write >= 257
-    error_message = "The largest event needs 257 units to write and 65 to read: allow at least that."
+    error_message = "request_caps.events is too low: set read to at least 65 and write to at least 257, as the largest event needs."
   }
 
   validation {
     condition     = var.request_caps.tokens.read >= 1 && var.request_caps.tokens.write >= 1
-    error_message = "The tokens need at least 1 unit each, or no caller is authorized."
+    error_message = "request_caps.tokens is too low: set read and write to at least 1. Otherwise every request fails."
   }
 }
 
 variable "throttle" {
   description = <<-EOT
-    Requests per second of each method (rate), and how many at once above it (burst). More get 429. `write` is
-    POST /events. `read` applies to each other method separately.
+    Requests per second (rate), and requests at once above the rate (burst). API Gateway responds to more with 429.
+    `write` limits POST /events. `read` limits each other method separately.
   EOT
   type = object({
     read  = object({ rate = number, burst = number })
@@ -96,28 +96,28 @@ variable "throttle" {
 
   validation {
     condition     = alltrue([for limit in values(var.throttle) : limit.rate > 0 && limit.burst > 0])
-    error_message = "A rate or burst of 0 would refuse every request."
+    error_message = "A rate or burst in throttle is 0 or less: use more than 0. API Gateway would refuse every request."
   }
 }
 
 variable "concurrency" {
   description = <<-EOT
-    How many calls of each function run at once; -1 is the rest of the account's quota. A reservation reduces that
-    quota, and AWS keeps 100 of it unreserved: a new account may have none to reserve.
+    How many calls of each function run at once. -1 reserves nothing: the function shares the rest of the account's
+    quota. A reservation reduces that rest. AWS keeps 100 unreserved, so a new account may have nothing to reserve.
   EOT
   type        = object({ api_handler = number, authorizer = number })
   nullable    = false
 
   validation {
     condition     = alltrue([for most in values(var.concurrency) : most == -1 || most >= 1])
-    error_message = "At least 1, or -1 for no limit: a function with 0 never runs."
+    error_message = "A value in concurrency is not valid: use at least 1, or -1 for no limit. A function with 0 never runs."
   }
 }
 
 variable "token_cache_seconds" {
   description = <<-EOT
-    How long API Gateway caches the authorizer's result for a token (0 to 3600; 0 caches nothing). A revoked or expired
-    token may work for this long.
+    How long API Gateway caches the authorizer's policy for a token (0 to 3600; 0 caches nothing). A revoked or expired
+    token may still work for this long.
   EOT
   type        = number
   default     = 300
@@ -125,18 +125,18 @@ variable "token_cache_seconds" {
 
   validation {
     condition     = 0 <= var.token_cache_seconds && var.token_cache_seconds <= 3600 && floor(var.token_cache_seconds) == var.token_cache_seconds
-    error_message = "API Gateway caches for 0 to 3600 whole seconds."
+    error_message = "token_cache_seconds is not valid: use a whole number from 0 to 3600, the range of API Gateway."
   }
 }
 
 variable "firewall" {
-  description = "Firewall in front of the stage, with the requests that one address may send in five minutes; null is no firewall."
+  description = "Firewall of the stage: the number of requests that one address may send in five minutes. null is no firewall."
   type        = object({ requests_per_address = number })
   default     = null
 
   validation {
     condition     = var.firewall == null ? true : var.firewall.requests_per_address >= 10
-    error_message = "WAF accepts 10 requests or more."
+    error_message = "requests_per_address is below WAF's minimum: use at least 10."
   }
 }
 
@@ -148,8 +148,8 @@ variable "customer_key" {
 
 variable "cors_origins" {
   description = <<-EOT
-    Origins whose web pages may call the API, like "https://app.example.com"; ["*"] allows every page, [] allows none.
-    With an origin, a request with the method OPTIONS needs no token.
+    Origins whose web pages may call the API, like "https://app.example.com". ["*"] allows every page, [] allows none.
+    If the list has an origin, an OPTIONS request needs no token.
   EOT
   type        = list(string)
   default     = []
@@ -160,11 +160,11 @@ variable "cors_origins" {
       for origin in var.cors_origins :
       can(regex("^(https://[a-z0-9.-]+|http://(localhost|127\\.0\\.0\\.1))(:[0-9]{1,5})?$", origin))
     ])
-    error_message = "An origin is https://host, or http://localhost, with a port if it is not the default one, and no path. \"*\" stands alone."
+    error_message = "An origin is not valid: write https://host or http://localhost, with a port if it is not the default, without a path. \"*\" must be the only one."
   }
 
   validation {
     condition     = !anytrue([for origin in var.cors_origins : can(regex("^(https://.*:443|http://.*:80)$", origin))])
-    error_message = "Browsers do not send the default port in an origin: leave out :443 after https, and :80 after http."
+    error_message = "An origin has its default port, which browsers do not send: remove :443 after https, and :80 after http."
   }
 }

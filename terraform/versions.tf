@@ -1,5 +1,5 @@
 terraform {
-  required_version = ">= 1.10" # the first with the S3 backend's own lock file
+  required_version = ">= 1.10" # the first version with the S3 backend's own lock file
 
   required_providers {
     aws = {
@@ -8,6 +8,6 @@ terraform {
     }
   }
 
-  # The rest is in stages/<stage>.s3.tfbackend. `make plan` passes the bucket, because its name has the account's id.
+  # The other settings are in stages/<stage>.s3.tfbackend. `make plan` adds the bucket: its name has the account's id.
   backend "s3" {}
 }

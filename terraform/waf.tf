@@ -1,10 +1,10 @@
-# The firewall, if the stage has one. It checks addresses, headers, paths and queries. A payload is data that nobody runs,
-# and an audit trail may contain an attack word for word. So findings in a body are counted, and block nothing.
-# A browser's preflight has no body and matches no rule, except that it counts for requests-per-address.
+# The firewall, if the stage has one. It checks addresses, headers, paths and queries. It only counts its findings in a
+# body: nobody runs a payload, and an audit trail may quote an attack word for word.
+# A browser's preflight has no body. It matches no rule, but requests-per-address counts it.
 # https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html
 locals {
-  # Group => its rules that only count. SizeRestrictions_BODY would block bodies over 8 KB, NoUserAgent_HEADER many HTTP
-  # libraries, and the three path rules an event whose id is nightly.log, prod.env or 169.254.169.254.
+  # Group => its rules that only count. SizeRestrictions_BODY would block bodies over 8 KB. NoUserAgent_HEADER would
+  # block many HTTP libraries. The three path rules would block event ids like nightly.log, prod.env or 169.254.169.254.
   managed_rules = {
     AWSManagedRulesCommonRuleSet = [
       "CrossSiteScripting_BODY",
@@ -25,13 +25,13 @@ locals {
     AWSManagedRulesAmazonIpReputationList = []
   }
 
-  # A Content-Length over 262144, the API's own limit. A size constraint cannot check it: WAF sees the first 16 KB of a
-  # body, and on a header it compares the length of the number. Bodies without the header are refused by the API.
+  # A Content-Length over 262144, the API's own limit. A size constraint cannot check it: WAF sees only the first 16 KB
+  # of a body, and on a header it compares the number of digits. The API itself refuses large bodies without the header.
   too_long = "^0*(26214[5-9]|2621[5-9][0-9]|262[2-9][0-9]{2}|26[3-9][0-9]{3}|2[7-9][0-9]{4}|[3-9][0-9]{5}|[1-9][0-9]{6,})$"
 }
 
 resource "aws_wafv2_web_acl" "this" {
-  # checkov:skip=CKV_AWS_192:The group with the Log4j rules is there; checkov does not read dynamic blocks.
+  # checkov:skip=CKV_AWS_192:The Log4j rules are in a dynamic block, which checkov does not read.
   count = var.firewall == null ? 0 : 1
 
   name        = "event-api-${var.stage}"
@@ -42,7 +42,7 @@ resource "aws_wafv2_web_acl" "this" {
     allow {}
   }
 
-  # The API's own response, except two things: WAF has no request id, and sets another Content-Type.
+  # The same response as the API's, with two differences: it has no request id, and WAF sets another Content-Type.
   custom_response_body {
     key          = "body-too-large"
     content_type = "APPLICATION_JSON"
@@ -74,7 +74,7 @@ resource "aws_wafv2_web_acl" "this" {
     visibility_config {
       cloudwatch_metrics_enabled = true
       metric_name                = "requests-per-address"
-      sampled_requests_enabled   = false # a sample shows headers, and so the token
+      sampled_requests_enabled   = false # a sample would show the token in its header
     }
   }
 
@@ -93,7 +93,7 @@ resource "aws_wafv2_web_acl" "this" {
             value = "no-store"
           }
 
-          # As in cors.tf.
+          # As cors.tf does for API Gateway's own errors.
           dynamic "response_header" {
             for_each = length(var.cors_origins) == 0 ? [] : ["*"]
 
@@ -182,7 +182,7 @@ resource "aws_wafv2_web_acl_association" "this" {
   web_acl_arn  = aws_wafv2_web_acl.this[0].arn
 }
 
-# Logs blocked requests, without tokens. Counted requests have a metric only: their log could quote a payload.
+# Logs blocked requests, without tokens. It does not log counted requests, because a log could quote a payload.
 resource "aws_wafv2_web_acl_logging_configuration" "this" {
   count = var.firewall == null ? 0 : 1
 
@@ -222,8 +222,8 @@ resource "aws_wafv2_web_acl_logging_configuration" "this" {
 }
 
 resource "aws_cloudwatch_log_group" "firewall" {
-  # checkov:skip=CKV_AWS_158:With the stage's own key if it has one; tokens are redacted.
-  # checkov:skip=CKV_AWS_338:The retention is the stage's choice: a year in prod, less elsewhere.
+  # checkov:skip=CKV_AWS_158:The stage decides about its own key; WAF redacts tokens.
+  # checkov:skip=CKV_AWS_338:Each stage sets its retention: a year in prod, less elsewhere.
   count = var.firewall == null ? 0 : 1
 
   name              = "aws-waf-logs-event-api-${var.stage}" # WAF requires this prefix
@@ -231,7 +231,7 @@ resource "aws_cloudwatch_log_group" "firewall" {
   kms_key_id        = one(aws_kms_key.this[*].arn)
 }
 
-# Without it, WAF would write a policy for every log group of the account.
+# Without this policy, WAF would write one for every log group of the account.
 resource "aws_cloudwatch_log_resource_policy" "firewall" {
   count = var.firewall == null ? 0 : 1
 

@@ -67,7 +67,7 @@ def read_requirements(path: Path) -> list[Requirement]:
 
 
 def check_wheels(contents: Contents, requirements: list[Requirement], target: Target) -> set[str]:
-    """Return the files of the wheels that the requirements need, and that those need in turn. Raises PackageError."""
+    """Return the files of the wheels for the requirements and for their own requirements. Raises PackageError."""
     wheels = {canonicalize_name(folder.split("-")[0]): folder for folder in dist_info_folders(contents)}
     files: set[str] = set()
     pending = [(requirement, {""}) for requirement in requirements]

@@ -27,6 +27,7 @@ RUN_ELSEWHERE = {
     "make deploy-local": "test_deploy_local.py",
     "make destroy-local": "test_deploy_local.py",
     "make -s region STAGE=prod": "test_sources.py",
+    "export AWS_REGION=$(make -s region STAGE=prod)": "test_sources.py",
 }
 
 

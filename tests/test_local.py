@@ -51,7 +51,7 @@ def test_port_in_use_stops_the_start(data_dir: Path) -> None:
 def test_invalid_port_stops_the_start(data_dir: Path, port: str) -> None:
     """If PORT is invalid, the error is one clear sentence."""
     assert failed_start(data_dir, PORT=port) == (
-        f"make run: {port!r} is no port: take one from 1 to 65535, as in `make run PORT=8001`.\n"
+        f"make run: {port!r} is not a port: use one from 1 to 65535, as in `make run PORT=8001`.\n"
     )
 
 
@@ -59,7 +59,7 @@ def test_invalid_port_stops_the_start(data_dir: Path, port: str) -> None:
 def test_invalid_retention_stops_the_start(data_dir: Path, days: str) -> None:
     """If RETENTION_DAYS is invalid, the error is one clear sentence."""
     assert failed_start(data_dir, RETENTION_DAYS=days) == (
-        f"make run: RETENTION_DAYS is {days!r}: make it a whole number of days, or 0 to keep events for ever.\n"
+        f"make run: RETENTION_DAYS is {days!r}: use a whole number of days, or 0 to keep events for ever.\n"
     )
 
 
@@ -67,7 +67,7 @@ def test_invalid_retention_stops_the_start(data_dir: Path, days: str) -> None:
 def test_invalid_auth_stops_the_start(data_dir: Path, auth: str) -> None:
     """A typo in AUTH neither turns authentication on nor off."""
     assert failed_start(data_dir, AUTH=auth) == (
-        f"make run: AUTH is {auth!r}: make it on, to ask for tokens as a deployed API does, or off.\n"
+        f"make run: AUTH is {auth!r}: use on, to require tokens as a deployed API does, or off.\n"
     )
 
 
@@ -75,7 +75,7 @@ def test_invalid_auth_stops_the_start(data_dir: Path, auth: str) -> None:
 def test_invalid_origin_stops_the_start(data_dir: Path, origin: str) -> None:
     """If an origin is invalid, the error is one clear sentence."""
     assert failed_start(data_dir, CORS_ORIGINS=f"https://ok.example {origin}") == (
-        f"make run: CORS_ORIGINS contains {origin!r}: make it a list of origins such as https://app.example, "
+        f"make run: CORS_ORIGINS contains {origin!r}: use a list of origins such as https://app.example, "
         "separated by spaces, or * for every page.\n"
     )
 
@@ -278,8 +278,8 @@ def test_old_python_is_explained(checkout: Path) -> None:
     result = subprocess.run(["make", "run", f"PYTHON={old}"], cwd=checkout, capture_output=True, text=True, check=False)
     assert result.returncode != 0
     assert result.stderr.splitlines()[0] == (
-        f"make: Python 3.11 to 3.14 is needed and {old} is not: "
-        "install one, or name it with PYTHON=/path/to/python3.12."
+        f"make: {old} is not Python 3.11 to 3.14: "
+        "install one of these, or name it with PYTHON=/path/to/python3.12."
     )
 
 
@@ -291,4 +291,4 @@ def test_failed_install_is_explained_and_retried(checkout: Path) -> None:
             ["make", "run"], cwd=checkout, env=environment, capture_output=True, text=True, check=False
         )
         assert result.returncode != 0
-        assert "make: the install failed, for the reason above: mend it" in result.stderr
+        assert "make: the install failed, for the reason above: fix it" in result.stderr

@@ -61,7 +61,7 @@ def test_journal_that_cannot_be_replayed_stops_the_start(data_dir: Path) -> None
     line = {"headers": {"x-amz-target": "DynamoDB_20120810.PutItem"}, "body": '{"TableName": "none"}'}
     (data_dir / "journal.jsonl").write_text(json.dumps(line) + "\n")
     message = failed_start(data_dir)
-    assert message.startswith(f"make run: {data_dir / 'journal.jsonl'} does not replay at byte 0: move it away")
+    assert message.startswith(f"make run: {data_dir / 'journal.jsonl'} cannot be replayed at byte 0: move it away")
     assert json.loads((data_dir / "journal.jsonl").read_text()) == line
 
 
@@ -116,7 +116,7 @@ def test_damage_stops_the_start(data_dir: Path, lines: list[bytes], damage: str)
     damaged = b"".join(DAMAGES[damage](lines))
     (data_dir / JOURNAL).write_bytes(damaged)
     assert failed_start(data_dir) == (
-        f"make run: {data_dir / JOURNAL} does not replay at byte {len(b''.join(lines[:3]))}: "
+        f"make run: {data_dir / JOURNAL} cannot be replayed at byte {len(b''.join(lines[:3]))}: "
         "move it away to start without its events.\n"
     )
     assert (data_dir / JOURNAL).read_bytes() == damaged

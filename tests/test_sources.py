@@ -68,7 +68,7 @@ def test_package_of_other_sources_is_refused(project: Path, name: str) -> None:
             path.write_bytes(before)
     assert result.returncode != 0
     assert (result.stdout, result.stderr.splitlines()[0]) == (
-        "", "make plan: the package in terraform/ was made from other code than this: run `make package STAGE=dev`."
+        "", "make plan: the package in terraform/ does not match the current code: run `make package STAGE=dev`."
     )
     assert compare(project).returncode == 0
 

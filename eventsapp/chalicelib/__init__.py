@@ -1,1 +1,1 @@
-"""What ships to Lambda beside app.py: one module a noun."""
+"""The modules that ship to Lambda with app.py. Each has one subject."""

@@ -21,7 +21,7 @@ from chalicelib.problem import StoreUnavailable
 #   1.0 s  is left for API Gateway and for the cold starts of both functions.
 #
 # Lambda's limits are `lambda_timeout` in .chalice/config.json, in whole seconds.
-# The shorter deadline has room for two attempts: one that gets no response, a pause, and one more.
+# The shorter deadline is enough for two attempts: one without a response, a pause, and another one.
 #   1.5 s (read) + 0.1 s (pause) + 0.5 s (connect) + 1.5 s (read) = 3.6 s
 CONNECT_TIMEOUT, READ_TIMEOUT = 0.5, 1.5  # seconds, for one attempt
 AUTHORIZER_SECONDS, HANDLER_SECONDS = 3.7, 4.7  # no attempt starts that could end later

@@ -1,4 +1,4 @@
-"""What an event is: fields, limits, id, and the digest of its content. Pure: no AWS, no HTTP."""
+"""Defines an event: its fields, limits, id, and the digest of its content. Pure: no AWS, no HTTP."""
 
 import functools
 import hashlib
@@ -64,7 +64,7 @@ class PostedEvent(CallerFields, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Content(CallerFields, frozen=True, kw_only=True, dict=True):
-    """What a caller sent, after the checks: it has an id, and `payload` is canonical JSON text."""
+    """A posted event after the checks. It has an id, and `payload` is canonical JSON text."""
 
     payload: Raw
 

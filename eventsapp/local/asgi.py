@@ -1,4 +1,4 @@
-"""HTTP/1.1 by hypercorn and h11: framing, limits, keep-alive and timeouts are theirs."""
+"""HTTP/1.1 by hypercorn and h11. They handle framing, limits, keep-alive and timeouts."""
 
 import asyncio
 import json
@@ -125,7 +125,7 @@ async def listen(app: AsgiApp, listener: socket.socket, stop: asyncio.Event) -> 
 
 
 async def answer_lifespan(receive: Receive, send: Send) -> None:
-    """Answer the messages about the server's start and stop."""
+    """Reply to the messages about the server's start and stop."""
     while True:
         event = (await receive())["type"]
         await send({"type": f"{event}.complete"})

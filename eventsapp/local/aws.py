@@ -30,9 +30,9 @@ CONDITION_FAILED = "ConditionalCheckFailedException"
 
 
 class DurableAws:
-    """An ASGI app that answers calls of DynamoDB. What it acknowledged is there after the next start.
+    """An ASGI app that handles calls of DynamoDB. A write that it acknowledged is still there after a restart.
 
-    ministack itself saves its state only when it stops in order.
+    ministack itself saves its state only when it stops normally.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -44,7 +44,7 @@ class DurableAws:
         self._writing = asyncio.Lock()  # the journal has the order in which the calls were applied
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an ASGI request."""
+        """Handle an ASGI request."""
         if scope["type"] == "lifespan":  # ministack's own starts services and removes containers
             await answer_lifespan(receive, send)
             return
@@ -111,7 +111,7 @@ class DurableAws:
             return response
 
     async def _apply(self, call: Call) -> list[Message]:
-        """Let ministack answer a call."""
+        """Let ministack handle a call."""
         scope = {
             "type": "http",
             "method": "POST",

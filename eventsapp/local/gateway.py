@@ -32,7 +32,7 @@ class Gateway(LocalGateway):
         last = {name: values[-1] for name, values in lines.items()}
         origin = last.get("origin")
         path = path.replace(";", "%3B")  # chalice would cut the path off there
-        # API Gateway answers unknown methods like unknown paths. Chalice would read a host name after two slashes.
+        # API Gateway treats unknown methods like unknown paths. Chalice would read a host name after two slashes.
         if method not in AuthResponse.ALL_HTTP_METHODS or path.startswith("//"):
             return problem_response(problem.PathNotFound(), origin)
         try:

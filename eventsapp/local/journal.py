@@ -1,4 +1,4 @@
-"""The journal: the write calls that the embedded AWS applied, one a line, in the order in which it applied them.
+"""The journal: the write calls that the embedded AWS applied, one per line and in the same order.
 
 An entry is in the file before the embedded AWS responds, so it survives `kill -9`. It is not synced to the disk: a
 power failure can lose the last seconds.
@@ -65,7 +65,7 @@ class Journal:
 
     def damaged(self, offset: int) -> CannotRun:
         """Return the error for an entry that cannot be replayed."""
-        return CannotRun(f"{self._path} does not replay at byte {offset}: move it away to start without its events.")
+        return CannotRun(f"{self._path} cannot be replayed at byte {offset}: move it away to start without its events.")
 
     def append(self, call: Call) -> None:
         """Write a call. Raises OSError if that fails, for example on a full disk.

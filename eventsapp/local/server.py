@@ -56,7 +56,7 @@ class HttpError(Exception):
 
 
 class LocalApi:
-    """The API as an ASGI app. It answers for its own addresses only, so no web page can reach it by another name."""
+    """The API as an ASGI app. It accepts only its own host names, so no web page can reach it by another name."""
 
     def __init__(self, port: int) -> None:
         app.__class__ = LocalChalice  # current_request for each thread, as `chalice local` does
@@ -67,7 +67,7 @@ class LocalApi:
         self._threads = ThreadPoolExecutor(THREADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an ASGI request."""
+        """Handle an ASGI request."""
         if scope["type"] == "lifespan":
             await answer_lifespan(receive, send)
             return

@@ -18,13 +18,13 @@ def check() -> None:
     """Raise CannotRun if a setting is not valid."""
     auth, days = os.environ.get("AUTH", "on"), os.environ.get("RETENTION_DAYS", "0")
     if auth not in ("on", "off"):
-        raise CannotRun(f"AUTH is {auth!r}: make it on, to ask for tokens as a deployed API does, or off.")
+        raise CannotRun(f"AUTH is {auth!r}: use on, to require tokens as a deployed API does, or off.")
     if not (days.isascii() and days.isdigit()):
-        raise CannotRun(f"RETENTION_DAYS is {days!r}: make it a whole number of days, or 0 to keep events for ever.")
+        raise CannotRun(f"RETENTION_DAYS is {days!r}: use a whole number of days, or 0 to keep events for ever.")
     for origin in os.environ.get("CORS_ORIGINS", "").split():
         if not ORIGIN.fullmatch(origin):
             raise CannotRun(
-                f"CORS_ORIGINS contains {origin!r}: make it a list of origins such as https://app.example, "
+                f"CORS_ORIGINS contains {origin!r}: use a list of origins such as https://app.example, "
                 "separated by spaces, or * for every page."
             )
 
@@ -33,7 +33,7 @@ def port() -> int:
     """Return the port of the API. Raises CannotRun."""
     text = os.environ["PORT"]
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise CannotRun(f"{text!r} is no port: take one from 1 to 65535, as in `make run PORT=8001`.")
+        raise CannotRun(f"{text!r} is not a port: use one from 1 to 65535, as in `make run PORT=8001`.")
     return int(text)
 
 

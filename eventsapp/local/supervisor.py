@@ -153,9 +153,9 @@ async def greet(port: int, endpoint: str, data_dir: Path) -> None:
     writer.close()
     url = f"http://{HOST}:{port}"
     header = f" -H 'Authorization: Bearer {token}'" if token else ""
-    auth = f"It asks for a token: the one below is in {data_dir / 'token'}, and `make token` creates others."
+    auth = f"Requests need a token. The one below is in {data_dir / 'token'}, and `make token` creates others."
     if not token:
-        auth = f"AUTH is off: it asks nobody for a token, and every caller is of the tenant {TENANT}."
+        auth = f"AUTH is off: no request needs a token, and every caller is of the tenant {TENANT}."
     print(f"""
 The Event API listens on {url} and keeps its events in {data_dir}.
 {auth}

@@ -12,7 +12,7 @@ from .swagger_import import NotEmulated, SwaggerImport
 
 
 def add_missing_operations() -> None:
-    """Answer PutRestApi, FlushStageAuthorizersCache, and the patches of an API that ministack misreads."""
+    """Handle PutRestApi, FlushStageAuthorizersCache, and the patches of an API that ministack misreads."""
     gateway = service("apigateway_v1")
     handle_other = gateway.handle_request
 

@@ -1,4 +1,4 @@
-"""The emulated AWS: ministack with IAM enforced, and corrected where a deployment of the API would notice it.
+"""The emulated AWS: ministack with IAM enforced, and with corrections that a deployment of the API needs.
 
 `python -m emulator.aws FOLDER` serves it on a free port of 127.0.0.1. It writes its address to FOLDER/aws.json and
 keeps all its files in FOLDER. It ends on SIGTERM. If its standard input is a pipe, it also ends when the pipe closes.
@@ -109,7 +109,7 @@ class CorrectedAws:
         self._ministack._decompress_request_body = decompress_for_services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an ASGI request."""
+        """Handle an ASGI request."""
         if scope["type"] != "lifespan":  # policies may require TLS, which callers of the real AWS have
             scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
         api_prefix = re.match(r"/_aws/execute-api/[^/]+(?=/)", scope.get("path", ""))

@@ -13,7 +13,7 @@ ALIAS_ACTIONS = {"GET": "GetAlias", "PUT": "UpdateAlias", "DELETE": "DeleteAlias
 
 
 def correct_policy_evaluation() -> None:
-    """Give the evaluation what ministack leaves out: aliases, resources, boundaries and tags of a call."""
+    """Add to the evaluation the aliases, resources, boundaries and tags of a call, which ministack leaves out."""
     actions, tagging = import_module("ministack.core.iam_actions"), service("tagging")
     other_action, other_resource = actions.extract_iam_action, actions.extract_resource_arn
     other_context, other_tags = actions.request_tag_context, tagging.resource_tags
@@ -44,7 +44,7 @@ def correct_policy_evaluation() -> None:
 
 
 def call_resource(name: str, operation: str, body: bytes, region_and_account: str) -> str | None:
-    """Return the ARN that a call of a JSON service needs a permission on, where ministack does not find it."""
+    """Return the ARN that a call of a JSON service needs a permission for, if ministack does not find it."""
     if name == "kms":
         return kms.alias_call_resource(operation, json.loads(body), region_and_account)
     if name == "wafv2":

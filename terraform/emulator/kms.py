@@ -1,4 +1,4 @@
-"""What the emulated IAM does not know of KMS: the resource of a call that is about an alias."""
+"""Adds to the emulated IAM the resource of a KMS call about an alias."""
 
 from typing import Any
 

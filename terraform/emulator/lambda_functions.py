@@ -12,8 +12,8 @@ from typing import Any
 
 from .responses import Response, error_response, service
 
-# The concurrent calls of a function; further ones wait. At AWS each call has its own processor. Here all share those of
-# this machine: if a burst of requests started a process for each, they would all miss their deadlines.
+# The concurrent calls of a function; further ones wait. At AWS each call has its own processor. Here all calls
+# share this machine's. If a burst of requests started a process for each, all would miss their deadlines.
 FUNCTION_CALLS, AUTHORIZER_CALLS = asyncio.Semaphore(4), asyncio.Semaphore(4)
 FUNCTIONS_PATH = re.compile("/2015-03-31/functions/?")
 CONFIGURATION_PATH = re.compile("/2015-03-31/functions/[^/]+/configuration/?")

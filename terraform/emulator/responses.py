@@ -1,4 +1,4 @@
-"""What the corrections of ministack share: its modules, and responses in the form of AWS's services."""
+"""Functions that the corrections of ministack share: its modules, and responses in the form of AWS's services."""
 
 import json
 from importlib import import_module

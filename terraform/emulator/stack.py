@@ -83,7 +83,7 @@ class Stack:
                 path.unlink()
 
     def deploy(self) -> None:
-        """Apply what a person applies once, then apply the packaged stage as its deploy role."""
+        """Apply terraform/oidc, as a person does once. Then apply the packaged stage as its deploy role."""
         self.apply_oidc()
         self.init()
         self.apply()
@@ -108,7 +108,7 @@ class Stack:
     def destroy_oidc(self) -> None:
         """Destroy the resources of terraform/oidc, the stages' state too, as the account's administrator."""
         variables = ("-var=destroy_state=true", *self._oidc_variables())
-        for command in ("apply", "destroy"):  # destroy empties the bucket only if the last apply permitted it
+        for command in ("apply", "destroy"):  # destroy empties the bucket only if the last apply allowed it
             self.terraform("oidc", command, "-auto-approve", "-input=false", *variables, credentials=ADMIN)
 
     def _oidc_variables(self) -> tuple[str, ...]:
@@ -142,7 +142,7 @@ class Stack:
         )  # fmt: skip
 
     def unlock(self) -> None:
-        """Remove the state's lock that a killed run left; `lock` has excluded that one is running."""
+        """Remove the state's lock that a killed run left. No other run is active: `lock` has checked that."""
         key = f"event-api/{STAGE}.tfstate.tflock"
         self.aws.client("s3").delete_object(Bucket=self.oidc_outputs["state_bucket"], Key=key)
 
@@ -217,7 +217,7 @@ class Stack:
 
 
 def run(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a command with an environment that has nothing of AWS, make or Terraform's variables but what is given."""
+    """Run a command. Its environment has AWS's, make's and Terraform's variables only if the caller gives them."""
     removed = ("AWS_", "TF_VAR_", "TF_DATA_DIR", "MAKE", "COVERAGE_")
     others = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""Makes an API of the emulated API Gateway what a Swagger document describes, by API Gateway's own calls."""
+"""Imports a Swagger document into an API of the emulated API Gateway, with API Gateway's own calls."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ class NotEmulated(Exception):
 
 
 class Defaults(NamedTuple):
-    """What holds for each method that does not say otherwise."""
+    """The settings of each method that does not set its own."""
 
     validator: str | None
     security: list[dict[str, list[str]]]
@@ -34,7 +34,7 @@ class SwaggerImport:
         self._schemes: dict[str, dict[str, Any]] = {}
 
     async def run(self, document: dict[str, Any], query: dict[str, Any]) -> None:
-        """Replace all that the API has by the document. Raises NotEmulated."""
+        """Replace the whole content of the API with the document. Raises NotEmulated."""
         if query.get("mode") not in (["overwrite"], "overwrite"):
             raise NotEmulated(f"an import with mode {query.get('mode')}; use overwrite")
         extensions = {key.removeprefix(EXTENSION): document[key] for key in set(document) - KNOWN_KEYS}

@@ -12,7 +12,7 @@ LOG_OPERATIONS = ("PutLoggingConfiguration", "GetLoggingConfiguration", "DeleteL
 
 
 def store_bodies_and_log_settings() -> None:
-    """Store what ministack would drop."""
+    """Store the parts that ministack would drop."""
     waf = service("waf")
     handle_other, create_record = waf.handle_request, waf.create_web_acl_record
     log_settings: dict[str | None, dict[str, Any]] = {}

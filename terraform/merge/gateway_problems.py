@@ -8,7 +8,7 @@ from chalicelib.event import MAX_BODY_BYTES, PostedEvent
 
 from .document import Json
 
-THROTTLE_RETRY, QUOTA_RETRY = 1, 3600  # seconds; a throttle refills all the time, the end of a quota is not known
+THROTTLE_RETRY, QUOTA_RETRY = 1, 3600  # seconds; a throttle refills all the time; nobody knows when a quota ends
 INVALID_BODY = problem.Fault(
     "",
     "must be one JSON object, sent as application/json, with these fields: "
@@ -21,7 +21,7 @@ INVALID_BODY = problem.Fault(
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 GATEWAY_PROBLEMS: dict[str, problem.Problem] = {
     "ACCESS_DENIED": problem.Forbidden(),
-    # Also if the function ends without a response: it ran out of time or memory.
+    # Also if the function ends without a response, because it ran out of time or memory.
     "API_CONFIGURATION_ERROR": problem.ServiceUnavailable(),
     # Also if the authorizer raises, is throttled, or runs out of time.
     "AUTHORIZER_CONFIGURATION_ERROR": problem.AuthorizerUnavailable(),

@@ -40,7 +40,7 @@ def call_the_live_alias(swagger: Json) -> None:
 
 
 def configure_authorizer(swagger: Json) -> None:
-    """Call its alias, with well-formed tokens only, and cache for the stage's own time. Chalice has no such setting."""
+    """Call the authorizer's alias, only for well-formed tokens, and cache for the stage's time. Chalice cannot."""
     require(swagger, "securityDefinitions", was={"authorizer": find(swagger, "securityDefinitions", "authorizer")})
     place = ("securityDefinitions", "authorizer", AUTHORIZER_EXTENSION)
     newest = "${aws_lambda_function.authorizer.invoke_arn}"
@@ -71,7 +71,7 @@ def pass_unsupported_methods(swagger: Json) -> None:
 
 
 def validate_posted_events(swagger: Json) -> None:
-    """API Gateway refuses invalid events, by the function's own declaration, without a call of the function.
+    """API Gateway refuses invalid events without a call of the function. The model comes from the function's own code.
 
     It does not check a body whose media type has no model, unless there is a model for $default. The model is also
     registered for application/json, because some tools do not know $default.
@@ -103,7 +103,7 @@ def draft_4(declared: type[msgspec.Struct]) -> Json:
 
 
 def respond_with_problems(swagger: Json) -> None:
-    """API Gateway's own errors have the form of all others. By default they are a JSON object with a message."""
+    """API Gateway's own errors get the form of all other errors. By default they are a JSON object with a message."""
     responses = {kind: gateway_response(error) for kind, error in GATEWAY_PROBLEMS.items()}
     add(swagger, "x-amazon-apigateway-gateway-responses", to=responses)
 
@@ -118,12 +118,12 @@ def require_tls_1_2(swagger: Json) -> None:
 
 
 def drop_binary_media_types_of_swagger(swagger: Json) -> None:
-    """As in the Terraform, which has priority over this list."""
+    """The Terraform has its own list, which overrides this one."""
     remove(swagger, "x-amazon-apigateway-binary-media-types", was=[])
 
 
 def require_only_known_references(swagger: Json) -> None:
-    """Terraform reads the text as a template: any other text that looks like a reference would change the plan."""
+    """Terraform reads the text as a template. An unknown reference in it would change the plan."""
     known = {LIVE_ALIAS_URI, AUTHORIZER_ALIAS_URI, CACHE_SECONDS}
     for reference in re.findall(r"[$%]\{.*?\}", json.dumps(swagger)):
         if reference not in known:

@@ -1,7 +1,7 @@
 """The corrections of chalice's Terraform.
 
-No current Terraform accepts it since 2023 (https://github.com/aws/chalice/issues/2066), and chalice has no setting for
-much of what a stage needs. Each step corrects one thing, and expects it as chalice 1.34 writes it.
+Since 2023, no new Terraform accepts chalice's output (https://github.com/aws/chalice/issues/2066). Chalice also lacks
+many settings that a stage needs. Each step corrects one thing, and expects it as chalice 1.34 writes it.
 """
 
 import json
@@ -18,7 +18,7 @@ PERMISSION = ("resource", "aws_lambda_permission", "rest_api_invoke")
 AUTHORIZER_PERMISSION = ("resource", "aws_lambda_permission", "authorizer_invoke")
 SWAGGER = ("locals", "chalice_api_swagger")
 
-# checkov's checks that do not fit what chalice generates.
+# checkov's checks that do not fit the resources that chalice generates.
 FUNCTION_SKIPS = {
     "CKV_AWS_116": "API Gateway waits for the response: no call is queued, so no dead letter queue gets one.",
     "CKV_AWS_117": "The function calls DynamoDB only, with TLS and IAM; a VPC would add cost and no protection.",
@@ -69,7 +69,7 @@ def remove_stage_from_deployment(document: Json) -> None:
 
 
 def add_cors_to_description(document: Json) -> None:
-    """cors.tf adds to chalice's Swagger what web pages of other origins need, if the stage allows any."""
+    """cors.tf changes chalice's Swagger for web pages of other origins, if the stage allows any."""
     replace(document, *API, "body", was="${local.chalice_api_swagger}", to="${local.api_description}")
 
 

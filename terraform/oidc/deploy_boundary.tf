@@ -1,5 +1,5 @@
-# The most that a deploy role can ever do, whatever anybody attaches to it: what is its stage's, and never what is kept
-# there, nor more rights than it has.
+# The limit of a deploy role: no attached policy can permit more. The role can change the resources of its stage. It
+# cannot read or write the stored data, and it cannot give itself or others more permissions.
 resource "aws_iam_policy" "deploy_boundary" {
   for_each = local.stages
 
@@ -9,10 +9,10 @@ resource "aws_iam_policy" "deploy_boundary" {
 }
 
 data "aws_iam_policy_document" "deploy_boundary" {
-  # checkov:skip=CKV_AWS_107:It gives nothing: it bounds what the role's own policies give, action by action.
-  # checkov:skip=CKV_AWS_109:It gives nothing: it bounds what the role's own policies give, action by action.
-  # checkov:skip=CKV_AWS_111:It gives nothing: it bounds what the role's own policies give, action by action.
-  # checkov:skip=CKV_AWS_356:It gives nothing: it bounds what the role's own policies give, action by action.
+  # checkov:skip=CKV_AWS_107:A boundary permits nothing by itself; the role's own policies name each action.
+  # checkov:skip=CKV_AWS_109:A boundary permits nothing by itself; the role's own policies name each action.
+  # checkov:skip=CKV_AWS_111:A boundary permits nothing by itself; the role's own policies name each action.
+  # checkov:skip=CKV_AWS_356:A boundary permits nothing by itself; the role's own policies name each action.
   for_each = local.names
 
   statement {
@@ -36,7 +36,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
       [for arn in each.value.logs : "${arn}*"],
       values(each.value.roles),
       [local.state_bucket, local.state[each.key], "${local.state[each.key]}.tflock"],
-      # AWS makes up these names: whose they are, the role's own policies say.
+      # AWS chooses these names. The role's own policies restrict them to the stage.
       [each.value.api, "${each.value.api}/*", each.value.api_tags, each.value.autoscaling, each.value.keys],
       [each.value.firewall_groups],
       ["${local.iam}:role/aws-service-role/*"],
@@ -58,7 +58,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
     resources = ["*"]
   }
 
-  # No event, no token and no log is read or written by who deploys, and no function called.
+  # A deploy role cannot read or write events, tokens or log entries, and it cannot call a function.
   statement {
     sid    = "NeverWhatIsKept"
     effect = "Deny"
@@ -133,7 +133,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
     }
   }
 
-  # What AWS makes up the name of, and another stage's role has tagged.
+  # AWS chooses the names of these resources. The role cannot touch one that has the tag of another stage.
   statement {
     sid       = "NeverAnotherStage"
     effect    = "Deny"

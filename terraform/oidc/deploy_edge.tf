@@ -1,7 +1,7 @@
 data "aws_iam_policy_document" "deploy_edge" {
-  # checkov:skip=CKV_AWS_109:AWS knows no resource for what makes a key or delivers a log; the others name theirs.
-  # checkov:skip=CKV_AWS_111:AWS knows no resource for what makes a key or delivers a log; the others name theirs.
-  # checkov:skip=CKV_AWS_356:AWS knows no resource for what makes a key or delivers a log; the others name theirs.
+  # checkov:skip=CKV_AWS_109:Actions that create keys or deliver logs support no resource; the others name theirs.
+  # checkov:skip=CKV_AWS_111:Actions that create keys or deliver logs support no resource; the others name theirs.
+  # checkov:skip=CKV_AWS_356:Actions that create keys or deliver logs support no resource; the others name theirs.
   for_each = local.names
 
   statement {
@@ -28,7 +28,7 @@ data "aws_iam_policy_document" "deploy_edge" {
     }
   }
 
-  # Whatever belongs to an API counts as tagged like the API:
+  # For API Gateway, each part of an API has the API's tags:
   # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-tagging-supported-resources.html
   statement {
     sid       = "ApiChange"
@@ -48,8 +48,8 @@ data "aws_iam_policy_document" "deploy_edge" {
     }
   }
 
-  # To make a tagged API or stage takes this too, when the one to be tagged does not exist yet and has no tag. A tag
-  # that is there already stays within the stage: no API can be claimed from another one.
+  # Creating a tagged API or stage needs this permission too. A new one has no tags yet. If one has tags already, they
+  # must be this stage's, so the role cannot take over another stage's API.
   statement {
     sid       = "ApiTag"
     actions   = ["apigateway:PUT"]
@@ -66,7 +66,7 @@ data "aws_iam_policy_document" "deploy_edge" {
     }
   }
 
-  # The firewall is put before a stage, and taken away, by rights on each of the two.
+  # To attach or detach the firewall, the role needs permissions on the firewall and on the stage.
   # https://docs.aws.amazon.com/waf/latest/developerguide/security_iam_service-with-iam.html
   statement {
     sid = "Firewall"
@@ -87,12 +87,13 @@ data "aws_iam_policy_document" "deploy_edge" {
   }
 
   statement {
-    sid       = "FirewallGroups" # AWS's own, which a firewall is made of
+    sid       = "FirewallGroups" # AWS's own rule groups, which the firewall uses
     actions   = ["wafv2:CreateWebACL", "wafv2:UpdateWebACL"]
     resources = [each.value.firewall_groups]
   }
 
-  # WAF tells IAM no tags of what is API Gateway's; API Gateway does, and asks for its own right as well.
+  # WAF does not send the tags of an API Gateway stage to IAM, so this statement cannot check them. API Gateway checks
+  # them: it requires its own permission, below.
   statement {
     sid       = "FirewallOfAnyStage"
     actions   = ["wafv2:AssociateWebACL", "wafv2:DisassociateWebACL", "wafv2:GetWebACLForResource"]
@@ -144,8 +145,8 @@ data "aws_iam_policy_document" "deploy_edge" {
     }
   }
 
-  # To make a tagged key takes this too, when it has no tag yet. No key can be claimed from another stage, by its tags,
-  # nor any other that has a name.
+  # Creating a tagged key needs this permission too. A new key has no tags and no alias yet. The role cannot tag a key
+  # that has the tags of another stage, or another alias.
   statement {
     sid       = "KeyTag"
     actions   = ["kms:TagResource"]
@@ -207,7 +208,8 @@ data "aws_iam_policy_document" "deploy_edge" {
     }
   }
 
-  # Used by the two services alone: to give a table its key, and to write and read what environment a function has.
+  # Only DynamoDB and Lambda may use the key for this role: DynamoDB to encrypt a table, Lambda to write and read the
+  # environment of a function.
   statement {
     sid       = "KeyByServices"
     actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt"]

@@ -1,4 +1,4 @@
-# One role a stage, for the jobs of that stage's GitHub environment.
+# Each stage has one role. The jobs of the stage's GitHub environment take it.
 resource "aws_iam_role" "deploy" {
   for_each = local.stages
 
@@ -8,7 +8,8 @@ resource "aws_iam_role" "deploy" {
   permissions_boundary = aws_iam_policy.deploy_boundary[each.key].arn
 }
 
-# Two policies, since one takes 6,144 characters: what stores, runs and logs, and what stands before it.
+# There are two policies, because a policy has at most 6,144 characters. This one is for tables, functions and logs. The
+# next one is for the API, the firewall and the key.
 resource "aws_iam_policy" "deploy" {
   for_each = local.stages
 
@@ -40,7 +41,7 @@ resource "aws_iam_role_policy_attachment" "deploy_edge" {
 }
 
 data "aws_iam_policy_document" "deploy" {
-  # checkov:skip=CKV_AWS_356:AWS knows no resource for what lists alarms and scalings; the others name theirs.
+  # checkov:skip=CKV_AWS_356:Actions that list alarms and autoscaling support no resource; the others name theirs.
   for_each = local.names
 
   statement {
@@ -56,7 +57,7 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid       = "StateList" # without it S3 answers 403 for a state that does not exist yet
+    sid       = "StateList" # without it, S3 responds with 403 while the state does not exist yet
     actions   = ["s3:ListBucket"]
     resources = [local.state_bucket]
   }
@@ -79,7 +80,7 @@ data "aws_iam_policy_document" "deploy" {
     resources = [each.value.table, each.value.tokens]
   }
 
-  # AWS makes up a scaling's id as well; that it is a table's is what can be said of it.
+  # AWS chooses the ids of autoscaling targets. The condition can only restrict them to DynamoDB.
   statement {
     sid = "Scaling"
     actions = [
@@ -123,7 +124,8 @@ data "aws_iam_policy_document" "deploy" {
     resources = ["*"]
   }
 
-  # By these two roles AWS itself scales tables, and API Gateway sends traces. AWS makes each once an account.
+  # AWS scales tables with one of these two roles, and API Gateway sends traces with the other. AWS creates each
+  # role once per account.
   statement {
     sid       = "ServiceRoles"
     actions   = ["iam:CreateServiceLinkedRole"]
@@ -166,7 +168,7 @@ data "aws_iam_policy_document" "deploy" {
   statement {
     sid       = "FunctionToGateway"
     actions   = ["lambda:AddPermission"]
-    resources = ["${each.value.functions[0]}*"] # both, and their aliases
+    resources = ["${each.value.functions[0]}*"] # both functions, and their aliases
 
     condition {
       test     = "StringEquals"

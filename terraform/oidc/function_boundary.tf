@@ -1,4 +1,4 @@
-# The most that the two roles which a stage's deploy role makes can ever do, whatever their policies say.
+# The limits of the two roles of a stage's functions: no policy can permit more. The deploy role creates these roles.
 resource "aws_iam_policy" "function_boundary" {
   for_each = local.stages
 
@@ -16,8 +16,8 @@ resource "aws_iam_policy" "authorizer_boundary" {
 }
 
 data "aws_iam_policy_document" "function_boundary" {
-  # checkov:skip=CKV_AWS_111:X-Ray's two actions know no resource; all others name theirs.
-  # checkov:skip=CKV_AWS_356:X-Ray's two actions know no resource; all others name theirs.
+  # checkov:skip=CKV_AWS_111:X-Ray's two actions support no resource; all others name their resource.
+  # checkov:skip=CKV_AWS_356:X-Ray's two actions support no resource; all others name their resource.
   for_each = local.names
 
   statement {
@@ -38,7 +38,7 @@ data "aws_iam_policy_document" "function_boundary" {
     resources = ["*"]
   }
 
-  # The stage's own key, where it has one: for the table, by DynamoDB alone, ...
+  # If the stage has its own key, DynamoDB may use it for the table.
   statement {
     sid       = "KeyOfTable"
     actions   = local.table_key_actions
@@ -55,7 +55,7 @@ data "aws_iam_policy_document" "function_boundary" {
     }
   }
 
-  # ... and for the environment, of this function alone.
+  # This function may decrypt its own environment with the key.
   statement {
     sid       = "KeyOfEnvironment"
     actions   = ["kms:Decrypt"]
@@ -76,8 +76,8 @@ data "aws_iam_policy_document" "function_boundary" {
 }
 
 data "aws_iam_policy_document" "authorizer_boundary" {
-  # checkov:skip=CKV_AWS_111:X-Ray's two actions know no resource; all others name theirs.
-  # checkov:skip=CKV_AWS_356:X-Ray's two actions know no resource; all others name theirs.
+  # checkov:skip=CKV_AWS_111:X-Ray's two actions support no resource; all others name their resource.
+  # checkov:skip=CKV_AWS_356:X-Ray's two actions support no resource; all others name their resource.
   for_each = local.names
 
   statement {
@@ -98,7 +98,7 @@ data "aws_iam_policy_document" "authorizer_boundary" {
     resources = ["*"]
   }
 
-  # The stage's own key, where it has one: for the table, by DynamoDB alone, ...
+  # If the stage has its own key, DynamoDB may use it for the table.
   statement {
     sid       = "KeyOfTable"
     actions   = local.table_key_actions
@@ -115,7 +115,7 @@ data "aws_iam_policy_document" "authorizer_boundary" {
     }
   }
 
-  # ... and for the environment, of this function alone.
+  # This function may decrypt its own environment with the key.
   statement {
     sid       = "KeyOfEnvironment"
     actions   = ["kms:Decrypt"]
@@ -136,7 +136,7 @@ data "aws_iam_policy_document" "authorizer_boundary" {
 }
 
 locals {
-  # As DynamoDB asks for them: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+  # DynamoDB needs these actions: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
   table_key_actions = [
     "kms:Decrypt",
     "kms:DescribeKey",

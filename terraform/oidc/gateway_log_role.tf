@@ -1,5 +1,5 @@
-# An account has one role by which API Gateway writes logs, in each region. Without it no stage with an access log can
-# be made. Stages in one region share it.
+# API Gateway writes logs with one role per account and region. Without this role, a stage cannot have an access log.
+# Stages in one region share the role.
 locals {
   log_regions = setsubtract(values(local.regions), var.gateway_log_role_exists_in)
 }
@@ -51,7 +51,7 @@ data "aws_iam_policy_document" "gateway_trust" {
   }
 }
 
-# AWS's own policy: the role serves all APIs of the account, and AWS refuses one that may do less.
+# The policy is AWS's own. The role serves all APIs of the account, and AWS refuses a role with fewer permissions.
 resource "aws_iam_role_policy_attachment" "gateway_log" {
   count = length(local.log_regions) > 0 ? 1 : 0
 

@@ -1,4 +1,5 @@
-# For pull requests: reads what a plan compares with, and writes nothing, not even a lock (plan with -lock=false).
+# The role of pull requests. It can read everything that a plan needs. It cannot write, not even a lock: use
+# `terraform plan -lock=false`.
 resource "aws_iam_role" "plan" {
   name                 = "event-api-plan"
   description          = "By which GitHub's pull requests plan the Event API's stages."
@@ -18,7 +19,7 @@ resource "aws_iam_role_policy_attachment" "plan" {
 }
 
 data "aws_iam_policy_document" "plan" {
-  # checkov:skip=CKV_AWS_356:AWS knows no resource for what lists; the others name theirs.
+  # checkov:skip=CKV_AWS_356:Actions that list support no resource; the others name theirs.
   statement {
     sid       = "State"
     actions   = ["s3:GetObject"]
@@ -26,7 +27,7 @@ data "aws_iam_policy_document" "plan" {
   }
 
   statement {
-    sid       = "StateList" # without it S3 answers 403 for a state that does not exist yet
+    sid       = "StateList" # without it, S3 responds with 403 while the state does not exist yet
     actions   = ["s3:ListBucket"]
     resources = [local.state_bucket]
   }
@@ -115,7 +116,7 @@ data "aws_iam_policy_document" "plan" {
     }
   }
 
-  # To read what environment a function has is to read it decrypted.
+  # Reading a function's configuration includes its environment, which Lambda decrypts.
   statement {
     sid       = "KeyByLambda"
     actions   = ["kms:Decrypt"]
@@ -145,7 +146,7 @@ data "aws_iam_policy_document" "plan" {
   }
 }
 
-# What AWS makes up the names of, in each region that has a stage.
+# Resources whose names AWS chooses, in each region that has a stage.
 locals {
   of_any_stage = { for kind in ["api", "api_tags", "autoscaling", "keys", "log_groups"] :
     kind => distinct([for names in local.names : names[kind]])

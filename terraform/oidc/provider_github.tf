@@ -2,8 +2,8 @@ locals {
   issuer   = "token.actions.githubusercontent.com"
   audience = "sts.amazonaws.com"
 
-  # What the `sub` claim starts with: by names, and by names and numbers where the numbers are known. One repository
-  # sends one of the two; either is this repository alone.
+  # The start of the `sub` claim: with names only, and with names and numbers if the numbers are set. A repository sends
+  # one of the two forms. Both forms identify only this repository.
   # https://docs.github.com/en/actions/reference/security/oidc
   repositories = concat(
     ["repo:${var.github_owner}/${var.github_repo}"],
@@ -12,8 +12,8 @@ locals {
     ],
   )
 
-  # Role's key => what follows the repository in `sub`. A job of an environment has no other subject, whatever its
-  # branch: which branches may use an environment is the environment's own setting.
+  # Role's key => the part of `sub` after the repository. A job in an environment has the same subject on every branch.
+  # The settings of the GitHub environment decide which branches may use it.
   contexts = merge({ for stage in local.stages : stage => "environment:${stage}" }, { plan = "pull_request" })
 }
 
@@ -38,7 +38,7 @@ data "aws_iam_openid_connect_provider" "github" {
 }
 
 data "aws_iam_policy_document" "trust" {
-  # checkov:skip=CKV_AWS_358:checkov cannot read subjects that are computed; the tests check each one.
+  # checkov:skip=CKV_AWS_358:checkov cannot read computed subjects; the tests check each one.
   for_each = local.contexts
 
   statement {

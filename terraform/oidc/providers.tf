@@ -1,4 +1,4 @@
-# In the region of prod: Terraform's state. What else is here has no region, but for gateway_log_role.tf.
+# Terraform's state is in the region of prod. The other resources have no region, except those in gateway_log_role.tf.
 provider "aws" {
   region = local.regions.prod
 
@@ -24,7 +24,7 @@ data "aws_partition" "this" {}
 locals {
   stages = toset(["dev", "staging", "prod"])
 
-  # A stage's region stands in its tfvars alone.
+  # Only a stage's tfvars file has its region.
   regions = { for stage in local.stages : stage => one(
     regex("(?m)^[ \\t]*region[ \\t]*=[ \\t]*\"([a-z0-9-]+)\"", file("${path.module}/../stages/${stage}.tfvars"))
   ) }

@@ -1,4 +1,4 @@
-# The names that the stages' root gives its resources: what a role may touch.
+# The names of the stages' resources, as the root in terraform/ sets them. The policies of the roles refer to them.
 locals {
   names = { for stage, region in local.regions : stage => {
     table          = "${local.arn[stage].dynamodb}:table/event-api-${stage}-events"
@@ -20,11 +20,11 @@ locals {
     tags            = { "aws:ResourceTag/project" = "event-api", "aws:ResourceTag/stage" = stage }
     key_services    = [for service in ["dynamodb", "lambda"] : "${service}.${region}.amazonaws.com"]
 
-    # API Gateway makes up the ids, and its ARNs hold no account.
+    # API Gateway chooses the ids, and its ARNs have no account id.
     api      = "arn:${local.partition}:apigateway:${region}::/restapis"
     api_tags = "arn:${local.partition}:apigateway:${region}::/tags/${urlencode("arn:${local.partition}:apigateway:${region}::/restapis/")}*"
 
-    keys        = "${local.arn[stage].kms}:key/*" # KMS makes up the ids
+    keys        = "${local.arn[stage].kms}:key/*" # KMS chooses the ids
     log_groups  = "${local.arn[stage].logs}:log-group:*"
     autoscaling = "${local.arn[stage].application-autoscaling}:scalable-target/*"
   } }
@@ -34,6 +34,6 @@ locals {
     for service in local.services : service => "arn:${local.partition}:${service}:${region}:${local.account}"
   } }
 
-  functions    = ["", "-authorizer"]               # what follows the stage in their names
-  alarm_prefix = "TargetTracking-table/event-api-" # what autoscaling calls its alarms
+  functions    = ["", "-authorizer"]               # the end of their names, after the stage
+  alarm_prefix = "TargetTracking-table/event-api-" # the start of the names of autoscaling's alarms
 }

@@ -1,8 +1,8 @@
 resource "aws_s3_bucket" "state" {
-  # checkov:skip=CKV_AWS_18:Only these roles read it, and CloudTrail can record that; a log bucket would need a log.
-  # checkov:skip=CKV_AWS_144:A lost state can be imported again; a copy in another region would be one more to guard.
-  # checkov:skip=CKV_AWS_145:Encrypted with S3's own key; the state holds no secret.
-  # checkov:skip=CKV2_AWS_62:Nothing waits for a new state.
+  # checkov:skip=CKV_AWS_18:Only these roles read the state; CloudTrail can log it without another bucket.
+  # checkov:skip=CKV_AWS_144:A lost state can be imported again; a copy in another region needs protection too.
+  # checkov:skip=CKV_AWS_145:S3's own key encrypts the state, which has no secret.
+  # checkov:skip=CKV2_AWS_62:No program needs events about a new state.
   bucket        = "event-api-state-${local.account}"
   force_destroy = var.destroy_state
 }

@@ -1,64 +1,64 @@
 variable "github_owner" {
-  description = "User or organization that owns the repository on GitHub, in GitHub's own upper and lower case."
+  description = "User or organization that owns the repository on GitHub. Use the same upper and lower case as GitHub."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[A-Za-z0-9](-?[A-Za-z0-9])*$", var.github_owner))
-    error_message = "An owner has letters, digits and single hyphens: no wildcard, no slash."
+    error_message = "github_owner is not valid: use letters, digits and single hyphens, without a wildcard or a slash."
   }
 }
 
 variable "github_repo" {
-  description = "Name of the repository on GitHub, without its owner, in GitHub's own upper and lower case."
+  description = "Name of the repository on GitHub, without its owner. Use the same upper and lower case as GitHub."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[A-Za-z0-9._-]+$", var.github_repo))
-    error_message = "A repository has letters, digits, dots, hyphens and underscores: no wildcard, no slash."
+    error_message = "github_repo is not valid: use letters, digits, dots, hyphens and underscores, without a wildcard or a slash."
   }
 }
 
 variable "github_owner_id" {
-  description = "Number of the owner: `gh api repos/OWNER/REPO --jq .owner.id`. Give both numbers or none."
+  description = "Number of the owner: `gh api repos/OWNER/REPO --jq .owner.id`. Set both numbers or neither."
   type        = string
   default     = null
 
   validation {
     condition     = var.github_owner_id == null ? true : can(regex("^[1-9][0-9]*$", var.github_owner_id))
-    error_message = "GitHub's ids are whole numbers."
+    error_message = "github_owner_id is not valid: use the whole number that the command in its description prints."
   }
 }
 
 variable "github_repo_id" {
   description = <<-EOT
-    Number of the repository: `gh api repos/OWNER/REPO --jq .id`. A repository that was created, renamed or transferred
-    after 15 July 2026 sends the two numbers in its tokens and needs them here; an older one may go without.
+    Number of the repository: `gh api repos/OWNER/REPO --jq .id`. A repository needs both numbers if it was created,
+    renamed or transferred after 15 July 2026: GitHub puts them in its tokens. An older repository needs no numbers.
   EOT
   type        = string
   default     = null
 
   validation {
     condition     = var.github_repo_id == null ? true : can(regex("^[1-9][0-9]*$", var.github_repo_id))
-    error_message = "GitHub's ids are whole numbers."
+    error_message = "github_repo_id is not valid: use the whole number that the command in its description prints."
   }
 
   validation {
     condition     = (var.github_repo_id == null) == (var.github_owner_id == null)
-    error_message = "Give github_owner_id and github_repo_id, or neither."
+    error_message = "Only one of github_owner_id and github_repo_id is set: set both or neither."
   }
 }
 
 variable "oidc_provider_exists" {
-  description = "Whether the account already has GitHub's OIDC provider; an account can hold only one."
+  description = "Whether the account already has GitHub's OIDC provider. An account can have only one."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "gateway_log_role_exists_in" {
-  description = "Regions in which API Gateway has a log role in this account already; it is left as it is."
+  description = "Regions where this account already has a log role for API Gateway. Terraform does not change it there."
   type        = set(string)
   default     = []
   nullable    = false

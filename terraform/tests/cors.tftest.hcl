@@ -23,7 +23,7 @@ run "without_origins_the_api_is_as_packaged" {
 
   assert {
     condition     = aws_lambda_function.api_handler.environment[0].variables.CORS_ORIGINS == ""
-    error_message = "Without origins, the function allows none."
+    error_message = "Without origins, the function allows no origin."
   }
 
   assert {
@@ -65,7 +65,7 @@ run "with_origins_a_preflight_needs_no_token" {
         "x-amazon-apigateway-any-method" = [{ authorizer = [] }]
       }
     })
-    error_message = "OPTIONS has no authorizer, and every other method has it."
+    error_message = "OPTIONS has no authorizer. Every other method has one."
   }
 
   assert {
@@ -75,7 +75,7 @@ run "with_origins_a_preflight_needs_no_token" {
         == jsonencode(methods["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"])
       )
     ])
-    error_message = "The function answers a preflight, by the same alias as every other request."
+    error_message = "The function responds to a preflight, through the same alias as to every other request."
   }
 
   assert {

@@ -14,11 +14,11 @@ variables {
 }
 
 run "the_api_its_functions_and_their_logs" {
-  # Gateway and function.
+  # API Gateway and the function.
 
   assert {
     condition     = aws_lambda_function.api_handler.publish && aws_lambda_alias.live.function_version == "7"
-    error_message = "The alias leads to the version that the apply published."
+    error_message = "The alias points to the version that the apply published."
   }
 
   assert {
@@ -27,27 +27,27 @@ run "the_api_its_functions_and_their_logs" {
         for method in values(path) : try([method["x-amazon-apigateway-integration"]], [])
       ]]) : integration.uri if integration.type == "aws_proxy"
     ])) == "arn:of:the:alias"
-    error_message = "The gateway calls the alias, never the function."
+    error_message = "API Gateway calls the alias, never the function."
   }
 
   assert {
     condition = alltrue([
       for permission in values(aws_lambda_permission.rest_api_invoke) : permission.qualifier == "live"
     ]) && length(aws_lambda_permission.rest_api_invoke) > 0
-    error_message = "The gateway may call the alias, and no other version."
+    error_message = "API Gateway may call the alias, and no other version."
   }
 
   assert {
     condition     = aws_lambda_function.api_handler.function_name == "event-api-${var.stage}"
-    error_message = "The deploy role knows the function by this name."
+    error_message = "The deploy role has permissions only on a function with this name."
   }
 
   assert {
     condition     = aws_lambda_function.api_handler.tracing_config[0].mode == "Active"
-    error_message = "The function is traced."
+    error_message = "X-Ray traces the function."
   }
 
-  # Gateway and authorizer.
+  # API Gateway and the authorizer.
 
   assert {
     condition = (
@@ -55,7 +55,7 @@ run "the_api_its_functions_and_their_logs" {
       && aws_lambda_alias.authorizer.name == "live"
       && aws_lambda_alias.authorizer.function_version == aws_lambda_function.authorizer.version
     )
-    error_message = "The alias leads to the version that the apply published."
+    error_message = "The alias points to the version that the apply published."
   }
 
   assert {
@@ -65,22 +65,22 @@ run "the_api_its_functions_and_their_logs" {
         scheme["x-amazon-apigateway-authorizer"].authorizerResultTtlInSeconds,
       ]
     ]) == jsonencode([["arn:of:the:authorizer", 60]])
-    error_message = "The gateway asks the authorizer's alias, and again after the stage's own time."
+    error_message = "API Gateway calls the authorizer's alias, and caches the policy for token_cache_seconds."
   }
 
   assert {
     condition     = aws_lambda_permission.authorizer_invoke.qualifier == "live"
-    error_message = "The gateway may call the authorizer's alias, and no other version."
+    error_message = "API Gateway may call the authorizer's alias, and no other version."
   }
 
   assert {
     condition     = aws_lambda_function.authorizer.function_name == "event-api-${var.stage}-authorizer"
-    error_message = "The deploy role knows the authorizer by this name."
+    error_message = "The deploy role has permissions only on an authorizer with this name."
   }
 
   assert {
     condition     = aws_lambda_function.authorizer.tracing_config[0].mode == "Active"
-    error_message = "The authorizer is traced."
+    error_message = "X-Ray traces the authorizer."
   }
 
   # Concurrency.
@@ -90,7 +90,7 @@ run "the_api_its_functions_and_their_logs" {
       aws_lambda_function.api_handler.reserved_concurrent_executions,
       aws_lambda_function.authorizer.reserved_concurrent_executions,
     ] == [7, 3]
-    error_message = "Each function has its own reserve."
+    error_message = "Each function has its own reserved concurrency."
   }
 
   # The API and its stage.
@@ -102,10 +102,10 @@ run "the_api_its_functions_and_their_logs" {
 
   assert {
     condition     = aws_api_gateway_stage.this.xray_tracing_enabled
-    error_message = "The stage is traced."
+    error_message = "X-Ray traces the stage."
   }
 
-  # The access log has ids, address, status and latency, and nothing that a caller sent.
+  # The access log has ids, address, status and latency. It has no header, body, query or path of the request.
 
   assert {
     condition = values(jsondecode(one(aws_api_gateway_stage.this.access_log_settings).format)) == [
@@ -127,7 +127,7 @@ run "the_api_its_functions_and_their_logs" {
       "$context.tlsVersion",
       "$context.xrayTraceId",
     ]
-    error_message = "The access log has these fields alone."
+    error_message = "The access log has these fields and no others."
   }
 
   assert {
@@ -142,7 +142,7 @@ run "the_api_its_functions_and_their_logs" {
       for settings in [aws_api_gateway_method_settings.this.settings, aws_api_gateway_method_settings.write.settings] :
       one(settings).logging_level == "OFF" && !one(settings).data_trace_enabled
     ])
-    error_message = "The execution log, which can quote a body, is off."
+    error_message = "The execution log is off, because it can quote a body."
   }
 
   # Throttles.
@@ -154,12 +154,12 @@ run "the_api_its_functions_and_their_logs" {
         one(method.settings).throttling_rate_limit, one(method.settings).throttling_burst_limit,
       ]
     } == { "*/*" = [3, 4], "events/POST" = [1, 2] }
-    error_message = "POST /events has a throttle of its own; the other applies to each other method by itself."
+    error_message = "POST /events has its own throttle. The other throttle applies to each other method separately."
   }
 
   assert {
     condition     = contains(keys(jsondecode(aws_api_gateway_rest_api.rest_api.body).paths["/events"]), "post")
-    error_message = "The method that has a throttle of its own is there."
+    error_message = "The API has the method that the separate throttle names."
   }
 
   # Logs.
@@ -174,7 +174,7 @@ run "the_api_its_functions_and_their_logs" {
       "/aws/lambda/event-api-${var.stage}-authorizer" = var.log_retention_days
       "/aws/apigateway/event-api-${var.stage}"        = var.log_retention_days
     }
-    error_message = "The logs have the deploy role's names and the stage's retention."
+    error_message = "The logs have the names that the deploy role may use, and the stage's retention."
   }
 
   assert {

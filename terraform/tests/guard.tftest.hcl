@@ -2,7 +2,7 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-# Each value below alone stops the plan.
+# Each value below stops the plan by itself.
 
 run "values_that_no_stage_can_have_stop_the_plan" {
   command = plan
@@ -15,8 +15,8 @@ run "values_that_no_stage_can_have_stop_the_plan" {
     concurrency         = { api_handler = 0, authorizer = 1 }                                   # it never runs
     request_caps        = { events = { read = 65, write = 256 }, tokens = { read = 1, write = 1 } }
     token_cache_seconds = 3601                         # more than an hour
-    firewall            = { requests_per_address = 9 } # WAF counts at least 10
-    log_retention_days  = 0                            # never ends
+    firewall            = { requests_per_address = 9 } # WAF's minimum is 10
+    log_retention_days  = 0                            # 0 keeps logs for ever
   }
 
   expect_failures = [

@@ -5,19 +5,19 @@ mock_provider "aws" {
 run "without_a_key_of_its_own_a_stage_is_encrypted_with_those_of_aws" {
   variables {
     customer_key = false
-    firewall     = null # waf.tftest.hcl has the firewall's log without a key
+    firewall     = null # waf.tftest.hcl tests the firewall's log without a key
   }
 
   assert {
     condition     = length(aws_kms_key.this) + length(aws_kms_alias.this) == 0
-    error_message = "No key is made."
+    error_message = "Terraform creates no key."
   }
 
   assert {
     condition = alltrue([
       for table in [aws_dynamodb_table.events, aws_dynamodb_table.tokens] : length(table.server_side_encryption) == 0
     ])
-    error_message = "The tables are encrypted with the key that DynamoDB owns."
+    error_message = "DynamoDB's own key encrypts the tables."
   }
 
   assert {
@@ -30,14 +30,14 @@ run "without_a_key_of_its_own_a_stage_is_encrypted_with_those_of_aws" {
         aws_lambda_function.authorizer.kms_key_arn,
       ] : key == null
     ])
-    error_message = "Logs and environments are encrypted with the keys that AWS owns."
+    error_message = "AWS's own keys encrypt logs and environments."
   }
 }
 
 run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
   variables {
     customer_key = true
-    firewall     = null # the run after this one has the firewall's log
+    firewall     = null # the next run tests the firewall's log
   }
 
   assert {
@@ -46,7 +46,7 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
       && aws_kms_key.this[0].deletion_window_in_days == 30
       && !coalesce(aws_kms_key.this[0].bypass_policy_lockout_safety_check, false)
     )
-    error_message = "The key rotates, and its deletion can be called off for 30 days."
+    error_message = "The key rotates. Its deletion can be cancelled for 30 days."
   }
 
   assert {
@@ -54,7 +54,7 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
       aws_kms_alias.this[0].name == "alias/event-api-${var.stage}"
       && aws_kms_alias.this[0].target_key_id == aws_kms_key.this[0].key_id
     )
-    error_message = "The deploy role knows the key by this name."
+    error_message = "The deploy role has permissions only on a key with this alias."
   }
 
   assert {
@@ -79,13 +79,13 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
     error_message = "The tables' encryption is on."
   }
 
-  # The key's policy, statement by statement; tests/test_terraform.py tries it as KMS would read it.
+  # The key's policy, statement by statement. tests/test_terraform.py evaluates it as KMS would.
 
   assert {
     condition = jsonencode([for s in data.aws_iam_policy_document.key.statement : s.sid]) == jsonencode(
       ["Administration", "Tables", "TablesLook", "Grants", "Logs", "Environment"]
     )
-    error_message = "The policy has these statements alone."
+    error_message = "The policy has these statements and no others."
   }
 
   assert {
@@ -93,7 +93,7 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
       for s in data.aws_iam_policy_document.key.statement :
       coalesce(s.effect, "Allow") == "Allow" && s.resources == toset(["*"])
     ])
-    error_message = "Each allows, and is about the key."
+    error_message = "Each statement allows, and its resource is the key."
   }
 
   assert {
@@ -107,7 +107,7 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
       Logs           = [["Service", ["logs.ap-southeast-1.amazonaws.com"]]]
       Environment    = [["AWS", ["arn:aws:iam::123456789012:root"]]]
     })
-    error_message = "Each is for the account, or for CloudWatch Logs."
+    error_message = "Each statement has these principals and no others."
   }
 
   assert {
@@ -120,7 +120,7 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
       Logs        = ["kms:Decrypt*", "kms:Describe*", "kms:Encrypt*", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
       Environment = ["kms:Decrypt", "kms:Encrypt"]
     })
-    error_message = "Each use has these actions."
+    error_message = "Each statement has these actions and no others."
   }
 
   assert {
@@ -166,7 +166,7 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
         ]]
       }
     })
-    error_message = "Each use is bound to its service and to what is the stage's own."
+    error_message = "Each statement is limited to its service and to the stage's own resources."
   }
 
   assert {
@@ -175,7 +175,7 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
         for action in s.actions : !strcontains(action, "*") && !can(regex("crypt|DataKey|CreateGrant|:Sign|Mac$", action))
       ]) if s.sid == "Administration"
     ])
-    error_message = "Who looks after the key does not use it."
+    error_message = "The permission to administer the key does not permit its use."
   }
 }
 

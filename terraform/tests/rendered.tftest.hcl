@@ -1,4 +1,4 @@
-# The real provider: it renders policy documents by itself, and planning what is new asks AWS nothing else.
+# The real provider renders policy documents on this machine. A plan of new resources makes no other call of AWS.
 provider "aws" {
   region                      = "ap-southeast-1"
   access_key                  = "none"
@@ -18,12 +18,12 @@ variables {
   customer_key = true
 }
 
-# What it plans is also what tests/test_terraform.py tries the key's policy and the firewall's expression on.
+# tests/test_terraform.py reads this plan too: it tests the key's policy and the firewall's expression.
 run "the_provider_takes_it_all" {
   command = plan
 
   assert {
     condition     = length(aws_kms_key.this[0].policy) <= 32768
-    error_message = "KMS takes no longer policy."
+    error_message = "The key's policy is within KMS's limit of 32768 characters."
   }
 }

@@ -43,14 +43,14 @@ run "each_function_has_its_permissions_and_no_other_within_its_boundary" {
       ],
       ["Allow", ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"]],
     ])
-    error_message = "These are the function's permissions, action by action and resource by resource."
+    error_message = "The function has these permissions and no others."
   }
 
   assert {
     condition = jsonencode([for s in data.aws_iam_policy_document.lambda_trust.statement : [
       coalesce(s.effect, "Allow"), sort(s.actions), [for p in s.principals : [p.type, sort(p.identifiers)]],
     ]]) == jsonencode([["Allow", ["sts:AssumeRole"], [["Service", ["lambda.amazonaws.com"]]]]])
-    error_message = "Only Lambda takes the function's role."
+    error_message = "Only Lambda can assume the functions' roles."
   }
 
   assert {
@@ -65,7 +65,7 @@ run "each_function_has_its_permissions_and_no_other_within_its_boundary" {
       ],
       ["Allow", ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"]],
     ])
-    error_message = "These are the authorizer's permissions, action by action and resource by resource."
+    error_message = "The authorizer has these permissions and no others."
   }
 
   assert {
@@ -76,14 +76,14 @@ run "each_function_has_its_permissions_and_no_other_within_its_boundary" {
       "arn:aws:iam::123456789012:policy/event-api-function-boundary-${var.stage}",
       "arn:aws:iam::123456789012:policy/event-api-authorizer-boundary-${var.stage}",
     ]
-    error_message = "The deploy role can make each role only with the boundary that oidc/ made for it."
+    error_message = "Each role has the boundary that oidc/ creates for it. Without it, the deploy role cannot create the role."
   }
 
   assert {
     condition = [aws_iam_role.api_handler.name, aws_iam_role.authorizer.name] == [
       "event-api-${var.stage}-api_handler", "event-api-${var.stage}-authorizer",
     ]
-    error_message = "The deploy role knows the functions' roles by these names."
+    error_message = "The deploy role has permissions only on roles with these names."
   }
 }
 
@@ -110,6 +110,6 @@ run "with_a_key_each_function_may_decrypt_its_own_environment_too" {
         ]],
       ]]
     ])
-    error_message = "Beside what it may without a key, each function may decrypt its own environment."
+    error_message = "With a key, each function may also decrypt its own environment, and nothing else."
   }
 }

@@ -2,7 +2,7 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-# Run with each stage's tfvars: what a stage is set to is planned, whatever that is.
+# This test runs with the tfvars of each stage. The plan must have the values of that stage.
 run "a_stage_is_as_its_tfvars_say" {
   command = plan
 
@@ -11,14 +11,14 @@ run "a_stage_is_as_its_tfvars_say" {
       for table in [aws_dynamodb_table.events, aws_dynamodb_table.tokens] :
       table.deletion_protection_enabled == var.deletion_protection
     ])
-    error_message = "deletion_protection is that of both tables."
+    error_message = "Both tables have the value of deletion_protection."
   }
 
   assert {
     condition = (
       aws_lambda_function.api_handler.environment[0].variables.RETENTION_DAYS == tostring(var.retention_days)
     )
-    error_message = "The function knows retention_days."
+    error_message = "The function gets retention_days in its environment."
   }
 
   assert {
@@ -27,7 +27,7 @@ run "a_stage_is_as_its_tfvars_say" {
         aws_cloudwatch_log_group.api_handler, aws_cloudwatch_log_group.authorizer, aws_cloudwatch_log_group.access,
       ] : log.retention_in_days == var.log_retention_days
     ])
-    error_message = "log_retention_days is that of all logs."
+    error_message = "All logs have the retention of log_retention_days."
   }
 
   assert {
@@ -35,7 +35,7 @@ run "a_stage_is_as_its_tfvars_say" {
       aws_dynamodb_table.events.billing_mode == (var.table_capacity == null ? "PAY_PER_REQUEST" : "PROVISIONED")
       && length(aws_appautoscaling_target.table) == (var.table_capacity == null ? 0 : 2)
     )
-    error_message = "table_capacity is provisioned and scaled; without it each request is paid for."
+    error_message = "With table_capacity, the table is provisioned and has autoscaling. Without it, the table is on demand."
   }
 
   assert {
@@ -43,17 +43,17 @@ run "a_stage_is_as_its_tfvars_say" {
       one(aws_dynamodb_table.tokens.on_demand_throughput).max_read_request_units == var.request_caps.tokens.read
       && one(aws_dynamodb_table.tokens.on_demand_throughput).max_write_request_units == var.request_caps.tokens.write
     )
-    error_message = "request_caps bound the tables."
+    error_message = "The tables have the limits of request_caps."
   }
 
   assert {
     condition     = length(aws_kms_key.this) == (var.customer_key ? 1 : 0)
-    error_message = "customer_key says whether the stage has a key of its own."
+    error_message = "The stage has its own key only if customer_key is true."
   }
 
   assert {
     condition     = length(aws_wafv2_web_acl.this) == (var.firewall == null ? 0 : 1)
-    error_message = "firewall says whether the stage has one."
+    error_message = "The stage has a firewall only if the variable firewall is set."
   }
 
   assert {
@@ -61,7 +61,7 @@ run "a_stage_is_as_its_tfvars_say" {
       aws_lambda_function.api_handler.reserved_concurrent_executions,
       aws_lambda_function.authorizer.reserved_concurrent_executions,
     ] == [var.concurrency.api_handler, var.concurrency.authorizer]
-    error_message = "concurrency is that of the two functions."
+    error_message = "The two functions have the values of concurrency."
   }
 
   assert {
@@ -71,6 +71,6 @@ run "a_stage_is_as_its_tfvars_say" {
       one(aws_api_gateway_method_settings.write.settings).throttling_rate_limit,
       one(aws_api_gateway_method_settings.write.settings).throttling_burst_limit,
     ] == [var.throttle.read.rate, var.throttle.read.burst, var.throttle.write.rate, var.throttle.write.burst]
-    error_message = "throttle is that of reads and writes."
+    error_message = "Reads and writes have the limits of throttle."
   }
 }

@@ -8,39 +8,39 @@ run "tables_on_demand" {
     request_caps   = { events = { read = 650, write = 2570 }, tokens = { read = 3, write = 4 } }
   }
 
-  # The events are keyed by tenant and id; the table is restorable and forgets what expired.
+  # The key of the events is tenant and id. The table can be restored, and DynamoDB deletes expired events.
 
   assert {
     condition     = aws_dynamodb_table.events.hash_key == "pk" && aws_dynamodb_table.events.range_key == null
-    error_message = "The key is pk alone."
+    error_message = "The table's key is pk, without a sort key."
   }
 
   assert {
     condition     = aws_dynamodb_table.events.name == "event-api-${var.stage}-events"
-    error_message = "The deploy role knows the table by this name."
+    error_message = "The deploy role has permissions only on a table with this name."
   }
 
   assert {
     condition = (one(aws_dynamodb_table.events.ttl).attribute_name == "expires_at"
     && one(aws_dynamodb_table.events.ttl).enabled)
-    error_message = "DynamoDB removes events by expires_at."
+    error_message = "DynamoDB deletes an event after its expires_at."
   }
 
   assert {
     condition     = one(aws_dynamodb_table.events.point_in_time_recovery).enabled
-    error_message = "The table is restorable to any second of the last 35 days."
+    error_message = "The table can be restored to any second of the last 35 days."
   }
 
-  # The tokens are keyed by key id, restorable, and stay.
+  # The key of the tokens is the key id. The table can be restored, and DynamoDB deletes no token.
 
   assert {
     condition     = aws_dynamodb_table.tokens.hash_key == "key_id" && aws_dynamodb_table.tokens.range_key == null
-    error_message = "The key is key_id alone."
+    error_message = "The table's key is key_id, without a sort key."
   }
 
   assert {
     condition     = aws_dynamodb_table.tokens.name == "event-api-${var.stage}-tokens"
-    error_message = "The deploy role knows the table by this name."
+    error_message = "The deploy role has permissions only on a table with this name."
   }
 
   assert {
@@ -48,7 +48,7 @@ run "tables_on_demand" {
       one(aws_dynamodb_table.tokens.point_in_time_recovery).enabled
       && !anytrue([for ttl in aws_dynamodb_table.tokens.ttl : coalesce(ttl.enabled, false)])
     )
-    error_message = "The table is restorable, and DynamoDB removes no token."
+    error_message = "The table can be restored, and DynamoDB deletes no token."
   }
 
   assert {
@@ -56,10 +56,10 @@ run "tables_on_demand" {
       aws_lambda_function.api_handler.environment[0].variables.TABLE_NAME,
       aws_lambda_function.authorizer.environment[0].variables.TOKEN_TABLE_NAME,
     ] == [aws_dynamodb_table.events.name, aws_dynamodb_table.tokens.name]
-    error_message = "The functions are told the tables' names."
+    error_message = "Each function gets the name of its table in its environment."
   }
 
-  # A table on demand has a cap.
+  # An on-demand table has a limit.
 
   assert {
     condition = [
@@ -68,19 +68,19 @@ run "tables_on_demand" {
         one(table.on_demand_throughput).max_write_request_units,
       ]
     ] == [[650, 2570], [3, 4]]
-    error_message = "Each table throttles beyond its own cap."
+    error_message = "Each table has its own limit from request_caps."
   }
 
-  # Without capacity, each request is paid for.
+  # Without table_capacity, AWS bills each request.
 
   assert {
     condition     = aws_dynamodb_table.events.billing_mode == "PAY_PER_REQUEST"
-    error_message = "Without capacity the table is on demand."
+    error_message = "Without table_capacity, the table is on demand."
   }
 
   assert {
     condition     = length(aws_appautoscaling_target.table) + length(aws_appautoscaling_policy.table) == 0
-    error_message = "What is on demand is not scaled."
+    error_message = "An on-demand table has no autoscaling."
   }
 }
 
@@ -91,7 +91,7 @@ run "tables_with_capacity_are_provisioned_and_scaled_by_use" {
 
   assert {
     condition     = aws_dynamodb_table.events.billing_mode == "PROVISIONED"
-    error_message = "With capacity the table is provisioned."
+    error_message = "With table_capacity, the table is provisioned."
   }
 
   assert {
@@ -100,7 +100,7 @@ run "tables_with_capacity_are_provisioned_and_scaled_by_use" {
       && aws_dynamodb_table.tokens.billing_mode == "PAY_PER_REQUEST"
       && length(aws_dynamodb_table.tokens.on_demand_throughput) == 1
     )
-    error_message = "What is provisioned has no cap on demand; the tokens stay on demand, with theirs."
+    error_message = "The provisioned table has no on-demand limit. The table of tokens stays on demand, with its limit."
   }
 
   assert {
@@ -110,13 +110,13 @@ run "tables_with_capacity_are_provisioned_and_scaled_by_use" {
       read  = ["dynamodb:table:ReadCapacityUnits", 2, 20, "table/event-api-${var.stage}-events"]
       write = ["dynamodb:table:WriteCapacityUnits", 3, 30, "table/event-api-${var.stage}-events"]
     }
-    error_message = "Reads and writes are scaled between what the stage says."
+    error_message = "Autoscaling keeps reads and writes between the stage's min and max."
   }
 
   assert {
     condition = { for kind, policy in aws_appautoscaling_policy.table : kind => one(one(
       policy.target_tracking_scaling_policy_configuration).predefined_metric_specification).predefined_metric_type
     } == { read = "DynamoDBReadCapacityUtilization", write = "DynamoDBWriteCapacityUtilization" }
-    error_message = "Each scaling follows its own use."
+    error_message = "Autoscaling of reads follows reads; autoscaling of writes follows writes."
   }
 }

@@ -30,13 +30,13 @@ run "a_stage_without_a_firewall_has_nothing_of_it" {
 }
 
 run "the_firewall_before_the_stage_its_rules_and_its_log" {
-  # It lets in what no rule refuses.
+  # The firewall allows a request that no rule blocks.
 
   assert {
     condition = (
       aws_wafv2_web_acl.this[0].name == "event-api-${var.stage}" && aws_wafv2_web_acl.this[0].scope == "REGIONAL"
     )
-    error_message = "The deploy role knows the firewall by this name."
+    error_message = "The deploy role has permissions only on a firewall with this name."
   }
 
   assert {
@@ -44,7 +44,7 @@ run "the_firewall_before_the_stage_its_rules_and_its_log" {
       length(one(aws_wafv2_web_acl.this[0].default_action).allow) == 1
       && length(one(aws_wafv2_web_acl.this[0].default_action).block) == 0
     )
-    error_message = "What no rule refuses is let in."
+    error_message = "The firewall allows a request that no rule blocks."
   }
 
   assert {
@@ -52,7 +52,7 @@ run "the_firewall_before_the_stage_its_rules_and_its_log" {
       aws_wafv2_web_acl_association.this[0].resource_arn == aws_api_gateway_stage.this.arn
       && aws_wafv2_web_acl_association.this[0].web_acl_arn == aws_wafv2_web_acl.this[0].arn
     )
-    error_message = "It stands before this stage."
+    error_message = "The firewall protects this stage."
   }
 
   assert {
@@ -60,7 +60,7 @@ run "the_firewall_before_the_stage_its_rules_and_its_log" {
       [for rule in aws_wafv2_web_acl.this[0].rule : !one(rule.visibility_config).sampled_requests_enabled],
       [!one(aws_wafv2_web_acl.this[0].visibility_config).sampled_requests_enabled],
     ))
-    error_message = "No request is kept as a sample, which would show its token."
+    error_message = "WAF keeps no sample of a request, because a sample would show the token."
   }
 
   assert {
@@ -68,10 +68,10 @@ run "the_firewall_before_the_stage_its_rules_and_its_log" {
       length(distinct([for rule in aws_wafv2_web_acl.this[0].rule : rule.priority])) == 5
       && length(aws_wafv2_web_acl.this[0].rule) == 5
     )
-    error_message = "There are two rules of our own and three of AWS's, one after the other."
+    error_message = "There are two own rules and three of AWS's groups. Each has another priority."
   }
 
-  # AWS's groups refuse by address, and count what an event may hold.
+  # AWS's groups block by address, and only count findings that a valid event may cause.
 
   assert {
     condition = jsonencode({
@@ -109,10 +109,10 @@ run "the_firewall_before_the_stage_its_rules_and_its_log" {
         1,
       ]
     })
-    error_message = "Of AWS's three groups these rules are counted, and every other one refuses."
+    error_message = "These rules of AWS's three groups only count. All their other rules block."
   }
 
-  # Requests of one address in five minutes.
+  # The limit of requests of one address in five minutes.
 
   assert {
     condition = jsonencode([
@@ -123,10 +123,10 @@ run "the_firewall_before_the_stage_its_rules_and_its_log" {
         length(one(rule.action).block),
       ] if length(one(rule.statement).rate_based_statement) == 1
     ]) == jsonencode([[1234, 300, "IP", 1]])
-    error_message = "The stage says how many requests of one address are let in."
+    error_message = "The variable firewall sets how many requests one address may send."
   }
 
-  # A body that says it is over the limit gets 413; tests/test_terraform.py tries the expression and reads the answer.
+  # A Content-Length over the limit gets 413. tests/test_terraform.py tests the expression and the response.
 
   assert {
     condition = jsonencode([
@@ -137,16 +137,16 @@ run "the_firewall_before_the_stage_its_rules_and_its_log" {
         one(one(one(rule.action).block).custom_response).custom_response_body_key,
       ] if length(one(rule.statement).regex_match_statement) == 1
     ]) == jsonencode([["content-length", "NONE", 413, one(aws_wafv2_web_acl.this[0].custom_response_body).key]])
-    error_message = "By its Content-Length, as it came, and with the API's own answer."
+    error_message = "The rule reads the Content-Length unchanged, and responds with 413 as the API does."
   }
 
-  # The log has what was refused, and no token.
+  # The log has blocked requests, and no tokens.
 
   assert {
     condition = aws_wafv2_web_acl_logging_configuration.this[0].log_destination_configs == toset(
       [aws_cloudwatch_log_group.firewall[0].arn]
     )
-    error_message = "It goes to the group of its own."
+    error_message = "The firewall's log goes to its own group."
   }
 
   assert {
@@ -154,12 +154,12 @@ run "the_firewall_before_the_stage_its_rules_and_its_log" {
       aws_cloudwatch_log_group.firewall[0].name == "aws-waf-logs-event-api-${var.stage}"
       && aws_cloudwatch_log_group.firewall[0].retention_in_days == var.log_retention_days
     )
-    error_message = "The group has the prefix that WAF asks for, and the stage's retention."
+    error_message = "The log group has the prefix that WAF requires, and the stage's retention."
   }
 
   assert {
     condition     = aws_cloudwatch_log_group.firewall[0].kms_key_id == null
-    error_message = "Without a key of the stage's own, it is encrypted with a key that AWS owns."
+    error_message = "If the stage has no key, AWS's own key encrypts the log."
   }
 
   assert {
@@ -169,7 +169,7 @@ run "the_firewall_before_the_stage_its_rules_and_its_log" {
         [for query in field.query_string : "a query"],
       )
     ])) == tolist(["a query", "authorization", "cookie"])
-    error_message = "Tokens, cookies and queries are redacted."
+    error_message = "WAF redacts tokens, cookies and queries in its log."
   }
 
   assert {
@@ -182,10 +182,10 @@ run "the_firewall_before_the_stage_its_rules_and_its_log" {
         ]
       ]
     ]) == jsonencode([["DROP", [["KEEP", ["BLOCK"]]]]])
-    error_message = "Only what was refused is logged: the log of what was counted could quote a payload."
+    error_message = "WAF logs only blocked requests, because the log of a counted request could quote a payload."
   }
 
-  # The service that delivers logs may write this group, for this account.
+  # Only the service that delivers logs may write to this group, and only for this account.
 
   assert {
     condition = jsonencode([for s in data.aws_iam_policy_document.firewall_log[0].statement : [
@@ -204,6 +204,6 @@ run "the_firewall_before_the_stage_its_rules_and_its_log" {
         "aws:SourceArn"     = ["ArnLike", ["arn:aws:logs:ap-southeast-1:123456789012:*"]]
       },
     ]])
-    error_message = "No other service, group or account."
+    error_message = "No other service or account may write to the log group."
   }
 }

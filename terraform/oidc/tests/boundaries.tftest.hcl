@@ -66,7 +66,7 @@ run "a_role_has_its_policies_and_its_boundary" {
       && aws_iam_role_policy_attachment.deploy[stage].policy_arn == aws_iam_policy.deploy[stage].arn
       && aws_iam_role_policy_attachment.deploy_edge[stage].policy_arn == aws_iam_policy.deploy_edge[stage].arn
     )])
-    error_message = "A deploy role has two policies, and a boundary that is neither."
+    error_message = "A deploy role has two policies. Its boundary is a third one."
   }
 
   assert {
@@ -79,6 +79,6 @@ run "a_role_has_its_policies_and_its_boundary" {
 
   assert {
     condition     = aws_api_gateway_account.prod[0].cloudwatch_role_arn == aws_iam_role.gateway_log[0].arn
-    error_message = "The account's log role is the one made for it."
+    error_message = "API Gateway uses the log role that this root creates."
   }
 }

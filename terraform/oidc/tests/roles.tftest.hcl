@@ -1,4 +1,4 @@
-# The real provider: it renders policy documents by itself, and planning what is new asks AWS nothing else.
+# The real provider renders policy documents on this machine. A plan of new resources makes no other call of AWS.
 provider "aws" {
   region                      = "ap-southeast-1"
   access_key                  = "none"
@@ -45,13 +45,13 @@ variables {
   }
 }
 
-# What it plans is also what tests/test_oidc.py tries the policies on.
+# tests/test_oidc.py reads this plan too: it tests the policies.
 run "roles_state_and_log_role" {
   command = plan
 
   assert {
     condition     = sort(keys(aws_iam_role.deploy)) == tolist(["dev", "prod", "staging"])
-    error_message = "There is a deploy role a stage."
+    error_message = "Each stage has a deploy role."
   }
 
   assert {
@@ -63,22 +63,22 @@ run "roles_state_and_log_role" {
       && length(aws_iam_policy.deploy_edge[stage].policy) <= 6144
       && length(aws_iam_policy.deploy_boundary[stage].policy) <= 6144
     )])
-    error_message = "Each deploy role has its stage's policy, which is within what AWS takes."
+    error_message = "Each deploy role has its stage's policies, within AWS's limit of 6144 characters."
   }
 
   assert {
     condition     = aws_iam_role.plan.name == "event-api-plan" && length(aws_iam_policy.plan.policy) <= 6144
-    error_message = "The plan role has its policy, which is within what AWS takes."
+    error_message = "The plan role has its policy, within AWS's limit of 6144 characters."
   }
 
   assert {
     condition     = aws_s3_bucket.state.bucket == "event-api-state-123456789012" && !aws_s3_bucket.state.force_destroy
-    error_message = "The bucket is the account's, and is not deleted with what it holds."
+    error_message = "The bucket's name has the account's id. Terraform does not delete a bucket that has objects."
   }
 
   assert {
     condition     = one(aws_s3_bucket_versioning.state.versioning_configuration).status == "Enabled"
-    error_message = "An older state can be brought back."
+    error_message = "An older state can be restored."
   }
 
   assert {
@@ -96,7 +96,7 @@ run "roles_state_and_log_role" {
       && aws_s3_bucket_public_access_block.state.ignore_public_acls
       && aws_s3_bucket_public_access_block.state.restrict_public_buckets
     )
-    error_message = "Nothing makes the state public."
+    error_message = "The bucket blocks public access to the state."
   }
 
   assert {
@@ -106,7 +106,7 @@ run "roles_state_and_log_role" {
       ["Deny", "s3:*", "*", { Bool = { "aws:SecureTransport" = "false" } }],
       ["Deny", "s3:*", "*", { NumericLessThan = { "s3:TlsVersion" = "1.2" } }],
     ])
-    error_message = "The state is read over TLS 1.2 or newer."
+    error_message = "The bucket accepts only TLS 1.2 or newer."
   }
 
   assert {
@@ -116,7 +116,7 @@ run "roles_state_and_log_role" {
       && aws_iam_role_policy_attachment.gateway_log[0].role == aws_iam_role.gateway_log[0].name
       && endswith(aws_iam_role_policy_attachment.gateway_log[0].policy_arn, "/AmazonAPIGatewayPushToCloudWatchLogs")
     )
-    error_message = "API Gateway takes the account's log role, which can write logs."
+    error_message = "API Gateway can assume the account's log role, and the role can write logs."
   }
 
   assert {
@@ -125,10 +125,10 @@ run "roles_state_and_log_role" {
       + length(aws_api_gateway_account.staging)
       + length(aws_api_gateway_account.dev)
     )
-    error_message = "Each region that has a stage gets the log role, once."
+    error_message = "Each region that has a stage gets the log role once."
   }
 
-  # By its names, a role trusts its one subject.
+  # With names only, a role trusts one subject.
 
   assert {
     condition = jsonencode({
@@ -149,7 +149,7 @@ run "roles_state_and_log_role" {
         }]
       } })
     )
-    error_message = "Each role is trusted by plain equality with one audience and one subject."
+    error_message = "Each role trusts exactly one audience and one subject, without wildcards."
   }
 
   assert {
@@ -157,13 +157,13 @@ run "roles_state_and_log_role" {
       { for stage, role in aws_iam_role.deploy : stage => jsondecode(role.assume_role_policy) },
       { plan = jsondecode(aws_iam_role.plan.assume_role_policy) },
     )) == jsonencode({ for role, trust in data.aws_iam_policy_document.trust : role => jsondecode(trust.json) })
-    error_message = "Each role has the trust policy of its own key."
+    error_message = "Each role has its own trust policy."
   }
 
   assert {
     condition = (one(aws_iam_openid_connect_provider.github).url == "https://token.actions.githubusercontent.com"
     && one(one(aws_iam_openid_connect_provider.github).client_id_list) == "sts.amazonaws.com")
-    error_message = "GitHub is the provider and STS the audience."
+    error_message = "The provider is GitHub, and the audience is STS."
   }
 }
 
@@ -187,7 +187,7 @@ run "by_names_and_numbers_a_role_trusts_the_two_forms_of_its_one_subject" {
           ]
         }
     } })
-    error_message = "With the numbers each role is trusted in both forms, and in no other."
+    error_message = "With the numbers, each role trusts both forms of its subject, and no other subject."
   }
 }
 
@@ -206,7 +206,7 @@ run "what_the_account_has_already_is_left_as_it_is" {
 
   assert {
     condition     = length(aws_iam_openid_connect_provider.github) == 0
-    error_message = "An account can hold only one provider of GitHub."
+    error_message = "If the account has GitHub's provider, Terraform creates no second one."
   }
 
   assert {
@@ -216,7 +216,7 @@ run "what_the_account_has_already_is_left_as_it_is" {
       + length(aws_api_gateway_account.dev)
       + length(aws_iam_role.gateway_log)
     )
-    error_message = "A region that has a log role gets no other."
+    error_message = "If a region has a log role, Terraform does not replace it."
   }
 }
 

@@ -1,4 +1,4 @@
-# What AWS would answer, where Terraform looks into it.
+# Values that AWS would return, where Terraform's code reads them.
 mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }
 }
