@@ -82,7 +82,8 @@ def test_stage_applies_its_plan_and_checks_the_contract() -> None:
             'url=$(make --silent url) && echo "url=$url" >> "$GITHUB_OUTPUT"',
         ],
         "contract": [
-            'echo "::warning::$STAGE was not checked against the contract; docs/deployment.md says how to give it a token."',
+            'echo "::warning::$STAGE was not checked against the contract; '
+            'docs/deployment.md says how to give it a token."',
             'make contract URL="$URL"',
         ],
     }
