@@ -4,9 +4,13 @@ import http.client
 import json
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+# A shell lets the commands that it runs in the background ignore Ctrl-C, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SETTINGS = ("AUTH", "CORS_ORIGINS", "RETENTION_DAYS")
 for name in [name for name in os.environ if name.startswith("AWS_") or name in SETTINGS]:
