@@ -237,7 +237,7 @@ def test_make_run_ends_when_make_is_killed(data_dir: Path) -> None:
         with log.open("wb") as output, subprocess.Popen(
             ["make", "run", f"PORT={port}"],
             cwd=ROOT,
-            env={**os.environ, "DATA_DIR": str(data_dir)},
+            env={**os.environ, **processes.COVERAGE, "DATA_DIR": str(data_dir)},
             stdout=output,
             stderr=output,
             start_new_session=True,

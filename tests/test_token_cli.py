@@ -14,7 +14,7 @@ import pytest
 import token_cli
 from chalicelib.token import READ, WRITE
 from faulty_store import FaultyStore
-from processes import ROOT, LocalProcess
+from processes import COVERAGE, ROOT, LocalProcess
 from targets import UrlApi, an_event, get, post
 
 
@@ -30,7 +30,7 @@ def run(arguments: str, data_dir: Path, **environment: str) -> Result:
     """Run the command line in its own process."""
     process = subprocess.run(
         [sys.executable, str(ROOT / "eventsapp" / "token_cli.py"), *shlex.split(arguments)],
-        env={**os.environ, "DATA_DIR": str(data_dir), "LOCAL_AWS_DIR": str(data_dir), **environment},
+        env={**os.environ, **COVERAGE, "DATA_DIR": str(data_dir), "LOCAL_AWS_DIR": str(data_dir), **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -230,7 +230,7 @@ def test_make_passes_its_arguments_to_the_command(local_process: LocalProcess) -
     result = subprocess.run(
         [*command, f"ARGS=create --tenant acme --name 'by make' --scope {READ}"],
         cwd=ROOT,
-        env={**os.environ, "DATA_DIR": str(local_process.data_dir)},
+        env={**os.environ, **COVERAGE, "DATA_DIR": str(local_process.data_dir)},
         capture_output=True,
         text=True,
         check=True,
