@@ -27,14 +27,4 @@ run "the_provider_takes_it_all" {
     condition     = length(aws_kms_key.this[0].policy) <= 32768
     error_message = "The key's policy is within KMS's limit of 32768 characters."
   }
-
-  assert {
-    condition = jsonencode(sort(flatten([
-      for rule in aws_wafv2_web_acl.this[0].rule : [
-        for header in one(one(one(rule.action).block).custom_response).response_header :
-        "${header.name}: ${header.value}"
-      ] if length(one(rule.statement).regex_match_statement) == 1
-    ]))) == jsonencode(["Access-Control-Allow-Origin: *", "Cache-Control: no-store"])
-    error_message = "A page can read the firewall's 413."
-  }
 }
