@@ -8,12 +8,12 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 import msgspec
-from botocore.client import BaseClient
 from chalice import AuthResponse, AuthRoute, Chalice, Response
 from chalice.app import AuthRequest, Request
 
 from chalicelib import cors, event, headers, problem, token
 from chalicelib.dynamodb import AUTHORIZER_SECONDS, HANDLER_SECONDS, Table, create_client
+from chalicelib.signed_http import SignedHttp
 from chalicelib.store import EventStore, StoredEvent
 
 # Chalice's command line sets this variable; Lambda does not, and the package has no such folder.
@@ -33,7 +33,7 @@ UNSUPPORTED_METHODS = AuthRoute("/*", ["DELETE", "OPTIONS", "PATCH", "PUT"])  # 
 
 
 @functools.cache
-def dynamodb() -> BaseClient:
+def dynamodb() -> SignedHttp:
     """Return the client of both tables. It is created once."""
     return create_client()
 
