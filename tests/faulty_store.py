@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:  # pylint: disable=invalid-name  # the name that http.server calls
         """Respond to a call, or fail as the fault says."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        operation = self.headers["X-Amz-Target"].rpartition(".")[2]
+        operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]  # other servers' requests have none
         self.server.requests.append((operation, json.loads(body)))
         fault = self.server.next_fault()
         status, response = self._forward(body) if fault == "none" or fault.startswith("written, ") else (0, b"")

@@ -1,11 +1,15 @@
-"""Signed requests: the bytes of botocore's client, and its settings, and one deadline for each response."""
+"""Signed requests have the bytes and the settings of botocore's client, and each has a deadline."""
 
+import contextlib
 import datetime
+import json
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +17,12 @@ import boto3
 import botocore.auth
 import botocore.session
 import pytest
+from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import ConnectTimeoutError, HTTPClientError, ProxyConnectionError, ReadTimeoutError, SSLError
-from wire import OK_BODY, WireServer, cut, drip, respond
+from wire import OK_BODY, WireServer, cut, drip, respond, slow
 
-from chalicelib.dynamodb import Table, create_client
+from chalicelib.dynamodb import Table, call, create_client
 from chalicelib.signed_http import Misconfigured, SignedHttp, endpoint
 
 NOW = datetime.datetime(2026, 1, 31, 9, 30, tzinfo=datetime.UTC)
@@ -45,39 +50,42 @@ def post(http: SignedHttp | None = None, seconds: float = 20) -> bytes:
 
 # The bytes
 
+CALLS = {
+    "PutItem": {"Item": ITEM, "ReturnValuesOnConditionCheckFailure": "ALL_OLD", **CONDITION},
+    "GetItem": {"Key": KEY, "ConsistentRead": True},
+    "Query": {
+        "IndexName": "by-type",
+        "KeyConditionExpression": "tenant = :tenant AND created_at > :from",
+        "ExpressionAttributeValues": {":tenant": {"S": "acme/\u00e9"}, ":from": {"S": "2026-01-31T09:30:00.000Z"}},
+        "ScanIndexForward": False,
+        "Limit": 20,
+        "ExclusiveStartKey": KEY,
+    },
+    "BatchGetItem": {"RequestItems": {"events": {"Keys": [KEY, {"pk": {"S": "acme/b"}}], "ConsistentRead": True}}},
+}
 
-def call_by_botocore(operation: str) -> None:
-    """Make a call by botocore's client."""
-    client = boto3.Session().client("dynamodb", config=Config(retries={"total_max_attempts": 1}))
-    if operation == "PutItem":
-        client.put_item(TableName="events", Item=ITEM, ReturnValuesOnConditionCheckFailure="ALL_OLD", **CONDITION)
-    else:
-        client.get_item(TableName="events", Key=KEY, ConsistentRead=True)
 
-
-def call_by_app(operation: str) -> None:
-    """Make the same call as the app makes it."""
-    table = Table(create_client(), "events", 20)
-    if operation == "PutItem":
-        table.put_if(ITEM, **CONDITION)
-    else:
-        table.get(KEY, table.deadline(), consistent=True)
+def parameters_of(operation: str) -> dict[str, Any]:
+    """Return the parameters of a typical call."""
+    return CALLS[operation] if operation == "BatchGetItem" else {"TableName": "events", **CALLS[operation]}
 
 
 @pytest.mark.parametrize("token", [None, "session-token/+="])
-@pytest.mark.parametrize("operation", ["PutItem", "GetItem"])
+@pytest.mark.parametrize("operation", CALLS)
 def test_request_has_the_bytes_of_botocores_client(
     server: WireServer, monkeypatch: pytest.MonkeyPatch, operation: str, token: str | None
 ) -> None:
     """Method, target, headers, body and signature are those of botocore's client.
 
-    The user agent differs. The client also counts its attempts in two headers that it does not sign.
+    The user agent differs. The client also has two headers that count its attempts, and does not sign them.
     """
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: NOW.replace(tzinfo=None))
     if token:
         monkeypatch.setenv("AWS_SESSION_TOKEN", token)
-    call_by_botocore(operation)
-    call_by_app(operation)
+    client = boto3.Session().client("dynamodb", config=Config(retries={"total_max_attempts": 1}))
+    server.responses = [respond(b"{}")]
+    getattr(client, xform_name(operation))(**parameters_of(operation))
+    call(create_client(), operation, parameters_of(operation), time.monotonic() + 20)
     expected, request = server.requests
     assert request.headers.pop("user-agent").startswith("event-api Botocore/")
     for name in ("user-agent", "amz-sdk-invocation-id", "amz-sdk-request"):
@@ -85,6 +93,18 @@ def test_request_has_the_bytes_of_botocores_client(
     assert (request.start, request.headers, request.body) == (expected.start, expected.headers, expected.body)
     assert request.headers["x-amz-date"] == "20260131T093000Z"
     assert request.headers.get("x-amz-security-token") == token
+
+
+def test_table_makes_these_calls(server: WireServer) -> None:
+    """A table writes and reads with the parameters of the test above."""
+    table = Table(create_client(), "events", 20)
+    assert table.put_if(ITEM, **CONDITION) is None
+    assert table.get(KEY, table.deadline(), consistent=True) == {"pk": {"S": "acme/a"}}
+    assert [request.headers["x-amz-target"] for request in server.requests] == [
+        "DynamoDB_20120810.PutItem", "DynamoDB_20120810.GetItem"
+    ]  # fmt: skip
+    bodies = [json.loads(request.body) for request in server.requests]
+    assert bodies == [parameters_of("PutItem"), parameters_of("GetItem")]
 
 
 def test_request_is_sent_at_once(server: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +144,7 @@ def test_request_is_sent_at_once(server: WireServer, monkeypatch: pytest.MonkeyP
     ],
 )
 def test_endpoint_is_botocores(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], url: str) -> None:
-    """The environment names the endpoint, by the rules of botocore's client."""
+    """The environment names the endpoint, with the rules of botocore's client."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -136,7 +156,7 @@ def test_endpoint_is_botocores(monkeypatch: pytest.MonkeyPatch, variables: dict[
     "region", ["cn-north-1", "us-iso-east-1", "us-isob-east-1", "us-isof-south-1", "eusc-de-east-1", "eu-isoe-west-1"]
 )
 def test_region_with_a_domain_of_its_own_needs_its_endpoint(monkeypatch: pytest.MonkeyPatch, region: str) -> None:
-    """Such a region is refused with a sentence, unless its endpoint is set."""
+    """The app refuses such a region with a sentence, unless its endpoint is set."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     real = botocore.session.Session().create_client("dynamodb").meta.endpoint_url
     assert not real.endswith((".amazonaws.com", ".api.aws"))
@@ -156,7 +176,7 @@ def test_missing_setting_is_named(server: WireServer, monkeypatch: pytest.Monkey
 
 
 def test_next_call_uses_changed_credentials(server: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials are read at each call, as Lambda may replace them."""
+    """Each request reads the credentials again, because Lambda may replace them."""
     http = SignedHttp("dynamodb", 5, 10)
     for key, token in (("first", "one"), ("second", "two")):
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
@@ -168,7 +188,7 @@ def test_next_call_uses_changed_credentials(server: WireServer, monkeypatch: pyt
 
 
 def test_proxy_is_used(server: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy of the environment gets the request; NO_PROXY is honoured."""
+    """The request goes to the proxy of the environment, except to the hosts of NO_PROXY."""
     monkeypatch.setenv("HTTP_PROXY", server.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://dynamodb.example:8000")
     post()
@@ -180,7 +200,7 @@ def test_proxy_is_used(server: WireServer, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_proxy_that_does_not_respond_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error tells a proxy from DynamoDB."""
+    """The error says that the proxy failed, and not DynamoDB."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://dynamodb.example")
     with pytest.raises(ProxyConnectionError):
@@ -201,18 +221,23 @@ def _certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def server_context(certificate: Path) -> ssl.SSLContext:
+    """Return the TLS settings of a server with a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
 @pytest.fixture(name="tls_server")
 def _tls_server(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WireServer]:
     """DynamoDB's endpoint, with TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with WireServer(context) as server:
+    with WireServer(server_context(certificate)) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
         yield server
 
 
 def test_certificate_is_verified(tls_server: WireServer, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate of an unknown authority is refused, unless AWS_CA_BUNDLE has it."""
+    """A certificate of an unknown authority is refused, unless AWS_CA_BUNDLE contains it."""
     with pytest.raises(SSLError):
         post()
     assert tls_server.requests == []
@@ -225,7 +250,7 @@ def test_certificate_is_verified(tls_server: WireServer, certificate: Path, monk
 def test_certificate_of_another_name_is_refused(
     tls_server: WireServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The certificate must be of the endpoint's name."""
+    """The certificate must have the endpoint's name."""
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"https://127.0.0.1:{tls_server.port}")
     with pytest.raises(SSLError):
@@ -236,7 +261,7 @@ def test_certificate_of_another_name_is_refused(
 
 
 def test_connection_is_kept(server: WireServer) -> None:
-    """One request after another uses one connection, also after an error."""
+    """Requests use one connection, also after an error."""
     server.responses = [respond(), respond(b"{}", "400 Bad Request"), respond(b"{}", "500 Internal Server Error")]
     http = SignedHttp("dynamodb", 5, 10)
     for _ in range(5):
@@ -246,7 +271,7 @@ def test_connection_is_kept(server: WireServer) -> None:
 
 @pytest.mark.parametrize("closing", [respond(stays=False), respond(stays=False, Connection="close")])
 def test_connection_that_the_server_closed_is_not_used_again(server: WireServer, closing: Any) -> None:
-    """A kept connection that has ended is replaced."""
+    """The client replaces a kept connection that the server has closed."""
     server.responses = [closing]
     http = SignedHttp("dynamodb", 5, 10)
     assert post(http) == OK_BODY
@@ -265,7 +290,7 @@ def test_connection_that_the_server_closed_is_not_used_again(server: WireServer,
     ],
 )
 def test_response_that_is_cut_is_an_error(server: WireServer, response: Any) -> None:
-    """A connection that ends before or during the response is an error, and the next call works."""
+    """A connection that ends before or during the response is an error, and the next request works."""
     server.responses = [response]
     http = SignedHttp("dynamodb", 5, 10)
     with pytest.raises(HTTPClientError):
@@ -281,8 +306,8 @@ RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(OK_BODY), O
     [drip(RESPONSE), drip(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 100), drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)],
     ids=["body", "headers", "interim responses"],
 )
-def test_no_response_outlasts_the_deadline(server: WireServer, response: Any) -> None:
-    """A server that sends one byte after another does not hold a call beyond its deadline."""
+def test_slow_response_does_not_stretch_the_deadline(server: WireServer, response: Any) -> None:
+    """A server that sends one byte after another cannot stretch the deadline."""
     server.responses = [response]
     http = SignedHttp("dynamodb", 5, 10)
     start = time.monotonic()
@@ -293,14 +318,87 @@ def test_no_response_outlasts_the_deadline(server: WireServer, response: Any) ->
     assert server.requests[-1].connection == 1
 
 
-def test_no_response_over_tls_outlasts_the_deadline(
+def test_slow_response_over_tls_does_not_stretch_the_deadline(
     tls_server: WireServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TLS has the same deadline."""
+    """A response over TLS has the same deadline."""
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
     tls_server.responses = [drip(RESPONSE)]
     with pytest.raises(ReadTimeoutError):
         post(seconds=1)
+
+
+def test_slow_handshake_does_not_stretch_the_deadline(server: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TLS handshake that arrives byte by byte ends after the connect timeout."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(4096)
+                for byte in b"\x16\x03\x03\x40\x00" + bytes(100):  # a handshake record of 16 KiB
+                    connection.sendall(bytes([byte]))
+                    time.sleep(0.1)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"https://127.0.0.1:{listener.getsockname()[1]}")
+        start = time.monotonic()
+        with pytest.raises(HTTPClientError):
+            post(SignedHttp("dynamodb", 0.5, 10), seconds=2)
+        assert time.monotonic() - start < 4  # the server would take 10 seconds
+        thread.join()
+    del server
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_server_that_does_not_read_does_not_stretch_the_deadline(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch, tls: bool
+) -> None:
+    """A request that the server does not read ends at the deadline."""
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            connection = server_context(certificate).wrap_socket(connection, server_side=True) if tls else connection
+            with connection:
+                while not done.wait(0.2):
+                    connection.recv(16)  # so the client can send a little more each time
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"{'https' if tls else 'http'}://localhost:{listener.getsockname()[1]}"
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
+        start = time.monotonic()
+        with pytest.raises(HTTPClientError):
+            SignedHttp("dynamodb", 5, 10).post({}, b"x" * 20_000_000, time.monotonic() + 1)
+        assert 1 <= time.monotonic() - start < 4
+        done.set()
+        thread.join()
+
+
+def test_each_request_has_its_own_deadline(server: WireServer) -> None:
+    """A request on a kept connection has all of its time, however little the request before it had left."""
+    http = SignedHttp("dynamodb", 5, 10)
+    server.responses = [drip(RESPONSE, 0.005)]
+    assert post(http, seconds=0.005 * len(RESPONSE) + 0.5) == OK_BODY
+    server.responses = [slow(respond(), 1)]
+    assert post(http, seconds=5) == OK_BODY
+    assert [request.connection for request in server.requests] == [0, 0]
+
+
+def test_threads_share_a_client(server: WireServer) -> None:
+    """Threads get each its own response, and their connections are kept for later requests."""
+    http = SignedHttp("dynamodb", 5, 10)
+    server.responses = [slow(respond(b"%d" % number), 0.3) for number in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        bodies = list(threads.map(lambda _: post(http), range(8)))
+    assert sorted(bodies) == [b"%d" % number for number in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda _: post(http), range(40))) == [OK_BODY] * 40
+    assert server.connections == 8
 
 
 def test_slow_response_within_the_deadline_is_read(server: WireServer) -> None:
@@ -317,7 +415,7 @@ def test_large_response_is_read(server: WireServer) -> None:
 
 
 def test_connect_has_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that does not take connections is given up."""
+    """A server that does not accept connections is an error after the timeout."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)

@@ -1,4 +1,4 @@
-"""A server that records each request byte by byte, and responds as a test says."""
+"""An HTTP server that records each request, and responds with the bytes that a test chooses."""
 
 import socket
 import ssl
@@ -11,19 +11,19 @@ OK_BODY = b'{"Item":{"pk":{"S":"acme/a"}}}'
 
 
 class Request(NamedTuple):
-    """A request as it arrived; header names are lower case, in their order."""
+    """A request as it arrived. The names of its headers are lower case."""
 
     start: str
     headers: dict[str, str]
     body: bytes
-    connection: int  # the number of the connection that it came by, from 0
+    connection: int  # the number of its connection, from 0
 
 
-Respond = Callable[[socket.socket, Request], bool]  # returns whether the connection stays open
+Respond = Callable[[socket.socket, Request], bool]  # sends a response; returns whether the connection stays open
 
 
 def respond(body: bytes = OK_BODY, status: str = "200 OK", stays: bool = True, **headers: str) -> Respond:
-    """Return a response."""
+    """Return what sends a complete response."""
     fields = {"Content-Length": str(len(body)), **{name.replace("_", "-"): value for name, value in headers.items()}}
     head = "".join([f"HTTP/1.1 {status}\r\n", *(f"{name}: {value}\r\n" for name, value in fields.items()), "\r\n"])
 
@@ -35,7 +35,7 @@ def respond(body: bytes = OK_BODY, status: str = "200 OK", stays: bool = True, *
 
 
 def drip(text: bytes, pause: float = 0.2) -> Respond:
-    """Return a response that arrives byte by byte, for as long as the client listens."""
+    """Return what sends bytes one by one, with a pause (seconds) after each, until the client disconnects."""
 
     def send(connection: socket.socket, _request: Request) -> bool:
         for byte in text:
@@ -46,8 +46,18 @@ def drip(text: bytes, pause: float = 0.2) -> Respond:
     return send
 
 
+def slow(response: Respond, pause: float) -> Respond:
+    """Return what waits (seconds) and then sends a response."""
+
+    def send(connection: socket.socket, request: Request) -> bool:
+        time.sleep(pause)
+        return response(connection, request)
+
+    return send
+
+
 def cut(sent: bytes = b"") -> Respond:
-    """Return a connection that ends after some bytes."""
+    """Return what sends bytes and then closes the connection."""
 
     def send(connection: socket.socket, _request: Request) -> bool:
         connection.sendall(sent)
@@ -57,7 +67,7 @@ def cut(sent: bytes = b"") -> Respond:
 
 
 class WireServer:
-    """Answers its requests by `responses` in turn, and then by `respond()`."""
+    """Responds with each of `responses` in turn, and then with `respond()`."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
