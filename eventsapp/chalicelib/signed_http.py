@@ -7,6 +7,7 @@ descriptions first, which takes most of a cold start.
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import botocore
 from botocore.auth import SigV4Auth
@@ -21,6 +22,15 @@ USER_AGENT = f"event-api Botocore/{botocore.__version__}"  # CloudTrail shows it
 
 class Misconfigured(Exception):
     """Raised when the environment does not say how to reach AWS. The message names the variable to set."""
+
+
+class BytesRequest(AWSRequest):
+    """A request whose body is bytes. botocore's class copies the whole request to return its body."""
+
+    @property
+    def body(self) -> bytes:
+        """Return the body."""
+        return self.data
 
 
 class Response(NamedTuple):
@@ -39,6 +49,8 @@ class SignedHttp:
         self._service = service
         self._region = region()
         self._url = f"{endpoint(service).rstrip('/')}/"
+        # botocore would take the host from the URL for each request, twice.
+        self._host = urlsplit(self._url).netloc.rpartition("@")[2]
         self._session = TimedSession(
             verify=os.environ.get("AWS_CA_BUNDLE") or True,
             proxies=get_environ_proxies(self._url),
@@ -51,7 +63,8 @@ class SignedHttp:
 
         Raises Misconfigured, and botocore's HTTPClientError and ConnectionError.
         """
-        request = AWSRequest("POST", self._url, {**headers, "User-Agent": USER_AGENT}, body)
+        headers = {"Host": self._host, "User-Agent": USER_AGENT, **headers}
+        request = BytesRequest("POST", self._url, headers, body)
         SigV4Auth(credentials(), self._service, self._region).add_auth(request)
         response = self._session.send_until(deadline, request.prepare())
         return Response(response.status_code, response.headers, response.content)
