@@ -48,6 +48,7 @@ region: ## print a stage's region: make region STAGE=prod
 	@echo "$(call region_of,$(STAGE))"
 
 plan: ## plan a packaged stage in the account of your AWS credentials: make plan STAGE=dev
+	@python3 terraform/check_package.py "$(STAGE)"
 	@python3 terraform/sources.py "$(STAGE)"
 	@$(terraform) init -input=false -reconfigure -backend-config=stages/$(STAGE).s3.tfbackend \
 	  -backend-config=region=$(call region_of,prod) \
