@@ -1,6 +1,6 @@
 # All commands of this project. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run token test contract bench package region plan apply url deploy-local destroy-local clean
+.PHONY: help run token test contract bench package release use-release region plan apply url deploy-local destroy-local clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -43,6 +43,13 @@ bench: $(installed) ## measure the app against a bare Lambda handler (two minute
 package: $(installed) ## build a stage's zip and its Terraform: make package STAGE=prod (default: dev)
 	@$(python) terraform/package.py "$(STAGE)"
 	@PYTHONPATH=terraform:eventsapp $(python) -m merge
+
+release: $(installed) ## build the zip and each stage's Terraform, as the workflow does, and print the digest
+	@PYTHONPATH=terraform:eventsapp $(python) terraform/release.py
+
+use-release: ## take a stage's package from make release: make use-release STAGE=prod DIGEST=0123abcd...
+	@python3 terraform/use_release.py "$(STAGE)" "$(or $(DIGEST),$(error make use-release: DIGEST is not set: use the \
+	  digest that make release printed))"
 
 region: ## print a stage's region: make region STAGE=prod
 	@echo "$(call region_of,$(STAGE))"

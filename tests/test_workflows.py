@@ -36,17 +36,18 @@ def test_linter_has_no_finding(command: list[str]) -> None:
 
 
 def test_stages_are_deployed_in_order() -> None:
-    """dev waits for CI, staging for dev, and prod for staging. All use the same workflow with their own name."""
+    """dev waits for CI, staging for dev, and prod for staging. All use the same workflow and the same release."""
     jobs = workflow("deploy.yml")["jobs"]
     assert {name: job.get("needs") for name, job in jobs.items()} == {
         "ci": None,
-        "dev": "ci",
-        "staging": "dev",
-        "prod": "staging",
+        "package": "ci",
+        "dev": "package",
+        "staging": ["package", "dev"],
+        "prod": ["package", "staging"],
     }
     for stage in ("dev", "staging", "prod"):
         assert jobs[stage]["uses"] == "./.github/workflows/stage.yml"
-        assert jobs[stage]["with"] == {"stage": stage}
+        assert jobs[stage]["with"] == {"stage": stage, "digest": "${{ needs.package.outputs.digest }}"}
         assert jobs[stage]["secrets"]["CONTRACT_TOKEN"] == f"${{{{ secrets.CONTRACT_TOKEN_{stage.upper()} }}}}"
 
 
@@ -69,13 +70,12 @@ def test_stage_applies_its_plan_and_checks_the_contract() -> None:
     """The jobs run make targets: package and plan once, apply this plan, then run the contract suite."""
     jobs = workflow("stage.yml")["jobs"]
     assert {name: job.get("needs") for name, job in jobs.items()} == {
-        "package": None,
-        "deploy": "package",
+        "deploy": None,
         "contract": "deploy",
     }
     assert {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()} == {
-        "package": ['make package STAGE="$STAGE"'],
         "deploy": [
+            "make use-release",
             'region=$(make --silent region) && echo "region=$region" >> "$GITHUB_OUTPUT"',
             "make plan",
             "make apply",
@@ -91,12 +91,32 @@ def test_stage_applies_its_plan_and_checks_the_contract() -> None:
     assert conditions == {"echo": "env.EVENT_API_TOKEN == ''", "make": "env.EVENT_API_TOKEN != ''"}
 
 
+def test_release_is_built_once_without_credentials() -> None:
+    """One job builds the zip of all stages, and no role trusts it. Its output identifies the files."""
+    job = workflow("deploy.yml")["jobs"]["package"]
+    assert job["permissions"] == {"contents": "read"} and "environment" not in job and "secrets" not in str(job)
+    runs = [step["run"] for step in job["steps"] if "run" in step]
+    assert runs == ['digest=$(make --silent release) && echo "digest=$digest" >> "$GITHUB_OUTPUT"']
+    (upload,) = [step["with"] for step in job["steps"] if "upload-artifact" in step.get("uses", "")]
+    assert (upload["name"], upload["path"]) == ("release", "build/release")
+
+
+def test_package_is_checked_before_a_role_is_assumed() -> None:
+    """The digest and the content of the package are checked before the job has credentials."""
+    for name, job in workflow("stage.yml")["jobs"].items():
+        steps = [step.get("run") or step["uses"].partition("@")[0] for step in job["steps"]]
+        if "aws-actions/configure-aws-credentials" in steps:
+            assert steps.index("make use-release") < steps.index("aws-actions/configure-aws-credentials"), name
+            (download,) = [s["with"] for s in job["steps"] if s.get("with", {}).get("name") == "release"]
+            assert download["path"] == "build/release"  # no file of it replaces one of the repository
+
+
 def test_only_the_deploy_job_can_assume_the_role() -> None:
     """The deploy job can assume the role, so it installs no Python packages. No other job can assume it."""
     jobs = workflow("stage.yml")["jobs"]
     trusted = {name for name, job in jobs.items() if "environment" in job or "id-token" in job["permissions"]}
     assert trusted == {"deploy"}
-    assert "CONTRACT_TOKEN" not in str(jobs["deploy"]) + str(jobs["package"])
+    assert "CONTRACT_TOKEN" not in str(jobs["deploy"])
     assert jobs["deploy"]["environment"] == "${{ inputs.stage }}"
     assert not any("setup-python" in step.get("uses", "") for step in jobs["deploy"]["steps"])
 
