@@ -1,6 +1,6 @@
 # All commands of this project. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run token test contract bench package release use-release region plan apply url deploy-local destroy-local clean
+.PHONY: help run token contract-token test contract bench package release use-release region plan apply url deploy-local destroy-local clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -25,6 +25,12 @@ run: $(installed) ## run the API on http://127.0.0.1:8000 (PORT=8001 for another
 
 token: $(installed) ## create, list, show, revoke or rotate a caller's token: make token ARGS="create --help"
 	@$(python) eventsapp/token_cli.py $(ARGS)
+
+contract-token: $(installed) ## give the workflow a new token for a stage, for 90 days: make contract-token STAGE=prod REPO=owner/name
+	@test -n "$(REPO)" || { echo "make contract-token: REPO is not set: name the repository on GitHub, as in: make contract-token STAGE=$(STAGE) REPO=owner/name" >&2; exit 2; }
+	@token=$$($(python) eventsapp/token_cli.py create --stage "$(STAGE)" --tenant contract --name contract \
+	  --scope events:write --scope events:read --expires 90d) && \
+	  printf %s "$$token" | gh secret set CONTRACT_TOKEN --env "$(STAGE)-check" -R "$(REPO)"
 
 test: $(installed) ## check everything: pylint, pytest, coverage (WORKERS=8 for more tests at once)
 	@rm -rf build/coverage; mkdir -p build/coverage; trap 'rm -rf build/coverage' EXIT; trap 'exit 1' HUP INT TERM; \

@@ -48,7 +48,7 @@ def test_stages_are_deployed_in_order() -> None:
     for stage in ("dev", "staging", "prod"):
         assert jobs[stage]["uses"] == "./.github/workflows/stage.yml"
         assert jobs[stage]["with"] == {"stage": stage, "digest": "${{ needs.package.outputs.digest }}"}
-        assert jobs[stage]["secrets"]["CONTRACT_TOKEN"] == f"${{{{ secrets.CONTRACT_TOKEN_{stage.upper()} }}}}"
+        assert jobs[stage]["secrets"] == "inherit"  # and a job reads the secrets of its own environment
 
 
 def test_ci_has_no_credentials() -> None:
@@ -81,14 +81,73 @@ def test_stage_applies_its_plan_and_checks_the_contract() -> None:
             "make apply",
             'url=$(make --silent url) && echo "url=$url" >> "$GITHUB_OUTPUT"',
         ],
-        "contract": [
-            'echo "::warning::$STAGE was not checked against the contract; '
-            'docs/deployment.md says how to give it a token."',
-            'make contract URL="$URL"',
-        ],
+        "contract": [NO_TOKEN_STEP, 'make contract URL="$URL"'],
     }
-    conditions = {step["run"].split()[0]: step["if"] for step in jobs["contract"]["steps"] if "run" in step}
-    assert conditions == {"echo": "env.EVENT_API_TOKEN == ''", "make": "env.EVENT_API_TOKEN != ''"}
+
+
+NO_TOKEN_STEP = workflow("stage.yml")["jobs"]["contract"]["steps"][0]["run"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "code", "level"), [("dev", 0, "warning"), ("staging", 1, "error"), ("prod", 1, "error")]
+)
+def test_stage_that_cannot_be_checked_fails(stage: str, code: int, level: str) -> None:
+    """Without a token, staging and prod fail. The message has the command that creates one. dev only warns."""
+    steps = workflow("stage.yml")["jobs"]["contract"]["steps"]
+    assert [step["if"] for step in steps if "run" in step] == ["env.EVENT_API_TOKEN == ''", "env.EVENT_API_TOKEN != ''"]
+    environment = {**os.environ, "STAGE": stage, "GITHUB_REPOSITORY": "octo-org/events"}
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", NO_TOKEN_STEP]  # as GitHub's runner does
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (code, "")
+    assert result.stdout == (
+        f"::{level}::{stage} was not checked: its environment {stage}-check has no secret CONTRACT_TOKEN. Run 'make "
+        f"contract-token STAGE={stage} REPO=octo-org/events' in a clone, then re-run the failed jobs. \n"
+    )
+
+
+def test_contract_token_is_a_secret_of_an_environment() -> None:
+    """Only the job `contract` reads the token. Its environment has no reviewers, and no role trusts the job."""
+    jobs = workflow("stage.yml")["jobs"]
+    assert [name for name, job in jobs.items() if "CONTRACT_TOKEN" in str(job)] == ["contract"]
+    assert jobs["contract"]["environment"] == "${{ inputs.stage }}-check"
+    assert jobs["contract"]["permissions"] == {"contents": "read"}
+    assert "CONTRACT_TOKEN" not in (WORKFLOWS / "deploy.yml").read_text()
+
+
+FAKE_PYTHON = """#!/bin/sh
+echo "$@" > arguments
+[ -z "$FAIL" ] && echo evt_test
+"""
+FAKE_GH = """#!/bin/sh
+echo "$@" > gh-arguments
+cat > gh-input
+"""
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_contract_token_goes_to_the_environment_only(tmp_path: Path, fail: bool) -> None:
+    """`make contract-token` creates a token for 90 days and stores it. If there is no token, it stores nothing."""
+    for name, text in (("venv/bin/python", FAKE_PYTHON), ("bin/gh", FAKE_GH)):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+    command = ["make", "-f", str(ROOT / "Makefile"), "-o", "venv/.installed", "venv=venv", "contract-token"]
+    environment = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "FAIL": "1" if fail else ""}
+    arguments = ["STAGE=prod", "REPO=octo-org/events"]
+    result = subprocess.run(
+        [*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (tmp_path / "arguments").read_text().split()[1:] == [
+        "create", "--stage", "prod", "--tenant", "contract", "--name", "contract",
+        "--scope", "events:write", "--scope", "events:read", "--expires", "90d",
+    ]  # fmt: skip
+    if fail:
+        assert result.returncode != 0 and not (tmp_path / "gh-input").exists()
+        return
+    assert (result.returncode, result.stdout) == (0, "")
+    assert (tmp_path / "gh-input").read_text() == "evt_test"
+    assert (tmp_path / "gh-arguments").read_text() == "secret set CONTRACT_TOKEN --env prod-check -R octo-org/events\n"
 
 
 def test_release_is_built_once_without_credentials() -> None:
@@ -114,9 +173,8 @@ def test_package_is_checked_before_a_role_is_assumed() -> None:
 def test_only_the_deploy_job_can_assume_the_role() -> None:
     """The deploy job can assume the role, so it installs no Python packages. No other job can assume it."""
     jobs = workflow("stage.yml")["jobs"]
-    trusted = {name for name, job in jobs.items() if "environment" in job or "id-token" in job["permissions"]}
+    trusted = {name for name, job in jobs.items() if "id-token" in job["permissions"]}
     assert trusted == {"deploy"}
-    assert "CONTRACT_TOKEN" not in str(jobs["deploy"])
     assert jobs["deploy"]["environment"] == "${{ inputs.stage }}"
     assert not any("setup-python" in step.get("uses", "") for step in jobs["deploy"]["steps"])
 
