@@ -1,6 +1,6 @@
 # All commands of this project. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run token contract-token test contract bench package release use-release region plan apply url deploy-local destroy-local clean
+.PHONY: help run token contract-token test contract bench package release use-release region init check-package plan unlock apply url deploy-local destroy-local clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -60,14 +60,21 @@ use-release: ## take a stage's package from make release: make use-release STAGE
 region: ## print a stage's region: make region STAGE=prod
 	@echo "$(call region_of,$(STAGE))"
 
-plan: ## plan a packaged stage in the account of your AWS credentials: make plan STAGE=dev
-	@python3 terraform/check_package.py "$(STAGE)"
-	@python3 terraform/sources.py "$(STAGE)"
+init: ## connect terraform/ to a stage's state; make plan does this too: make init STAGE=dev
 	@$(terraform) init -input=false -reconfigure -backend-config=stages/$(STAGE).s3.tfbackend \
 	  -backend-config=region=$(call region_of,prod) \
-	  -backend-config=bucket=event-api-state-$(or $(AWS_ACCOUNT_ID),$(error make plan: AWS_ACCOUNT_ID is not set: set it, as in \
-	  make plan STAGE=$(STAGE) AWS_ACCOUNT_ID=123456789012))
+	  -backend-config=bucket=event-api-state-$(or $(AWS_ACCOUNT_ID),$(error make $@: AWS_ACCOUNT_ID is not set: set it, as in \
+	  make $@ STAGE=$(STAGE) AWS_ACCOUNT_ID=123456789012))
+
+check-package:
+	@python3 terraform/check_package.py "$(STAGE)"
+	@python3 terraform/sources.py "$(STAGE)"
+
+plan: check-package init ## plan a packaged stage in the account of your AWS credentials: make plan STAGE=dev
 	@$(terraform) plan -input=false -var-file=stages/$(STAGE).tfvars -out=$(STAGE).tfplan
+
+unlock: init ## remove the lock that a killed deployment left: make unlock STAGE=dev LOCK_ID=...
+	@$(terraform) force-unlock "$(or $(LOCK_ID),$(error make unlock: LOCK_ID is not set: use the ID that Terraform printed))"
 
 apply: ## apply the plan of make plan: make apply STAGE=dev
 	@$(terraform) apply -input=false $(STAGE).tfplan

@@ -104,6 +104,18 @@ def test_state_is_in_the_region_of_prod(tmp_path: Path, stage: str) -> None:
     assert f"-backend-config=stages/{stage}.s3.tfbackend " in commands
 
 
+def test_lock_of_a_stage_is_removed_by_its_id(tmp_path: Path) -> None:
+    """`make unlock` connects to the state of the stage, and removes the lock that has the id. It needs no package."""
+    project = copied_project(tmp_path)
+    arguments = ("STAGE=staging", "AWS_ACCOUNT_ID=123456789012")
+    commands = make(project, "--dry-run", "unlock", *arguments, "LOCK_ID=1-2-3").stdout
+    assert "-backend-config=stages/staging.s3.tfbackend " in commands and "sources.py" not in commands
+    assert commands.endswith('terraform -chdir=terraform force-unlock "1-2-3"\n')
+    result = make(project, "--dry-run", "unlock", *arguments, check=False)
+    assert result.returncode != 0
+    assert "make unlock: LOCK_ID is not set: use the ID that Terraform printed" in result.stderr
+
+
 def test_region_of_a_stage_is_set_in_one_place() -> None:
     """Workflows, backends and roots name no region. They read it from the stage's tfvars."""
     files = [

@@ -160,6 +160,13 @@ def test_release_is_built_once_without_credentials() -> None:
     assert (upload["name"], upload["path"]) == ("release", "build/release")
 
 
+def test_files_are_kept_for_as_long_as_a_run_can_wait() -> None:
+    """A run lasts at most 35 days, with its waits for approval: https://docs.github.com/en/actions/reference/limits."""
+    jobs = [*workflow("deploy.yml")["jobs"].values(), *workflow("stage.yml")["jobs"].values()]
+    uploads = [s["with"] for job in jobs for s in job.get("steps", []) if "upload-artifact" in s.get("uses", "")]
+    assert uploads and all(upload["retention-days"] == 36 for upload in uploads)
+
+
 def test_package_is_checked_before_a_role_is_assumed() -> None:
     """The digest and the content of the package are checked before the job has credentials."""
     for name, job in workflow("stage.yml")["jobs"].items():
