@@ -205,3 +205,22 @@ def test_credentials_use_the_region_of_the_stage(stage: str, tmp_path: Path) -> 
     tfvars = (ROOT / "terraform" / "stages" / f"{stage}.tfvars").read_text()
     region = output.read_text().removeprefix("region=").strip()
     assert re.search(rf'(?m)^\s*region\s*=\s*"{region}"', tfvars)
+
+
+def test_dependabot_covers_every_pin() -> None:
+    """Dependabot updates each requirements file, both Terraform roots and the actions, some days after a release."""
+    updates = yaml.safe_load((WORKFLOWS.parent / "dependabot.yml").read_text())["updates"]
+    covered = {entry["package-ecosystem"]: set(entry.get("directories", [entry.get("directory")])) for entry in updates}
+    pins = [*ROOT.glob("requirements*.txt"), *ROOT.glob("[a-z]*/requirements*.txt")]
+    folders = {
+        "github-actions": {"/"},
+        "pip": {folder_of(path) for path in pins},
+        "terraform": {folder_of(path) for path in (ROOT / "terraform").rglob("versions.tf")},
+    }
+    assert covered == folders
+    assert all(entry["cooldown"]["default-days"] >= 7 for entry in updates)
+
+
+def folder_of(path: Path) -> str:
+    """Return the folder of a file, as Dependabot writes it."""
+    return f"/{path.parent.relative_to(ROOT).as_posix().removeprefix('.')}"
