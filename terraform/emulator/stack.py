@@ -24,6 +24,7 @@ from .emulated_aws import ADMIN, SOURCES, CannotDeploy, EmulatedAws
 PROJECT = SOURCES.parent
 STAGE = "dev"
 OWNER, REPOSITORY = "example", "event-api"
+OWNER_ID, REPOSITORY_ID = "1001", "2002"
 ISSUER, AUDIENCE = "https://token.actions.githubusercontent.com", "sts.amazonaws.com"
 COPIED = ("Makefile", "eventsapp", "requirements-dev.txt", "terraform")
 NOT_COPIED = ("__pycache__", ".terraform", "*.tfstate*", "chalice.tf.json", "deployment.zip", "tests", "emulator")
@@ -112,7 +113,10 @@ class Stack:
             self.terraform("oidc", command, "-auto-approve", "-input=false", *variables, credentials=ADMIN)
 
     def _oidc_variables(self) -> tuple[str, ...]:
-        return f"-var=github_owner={OWNER}", f"-var=github_repo={REPOSITORY}"
+        return (
+            f"-var=github_owner={OWNER}", f"-var=github_owner_id={OWNER_ID}",
+            f"-var=github_repo={REPOSITORY}", f"-var=github_repo_id={REPOSITORY_ID}",
+        )  # fmt: skip
 
     @cached_property
     def oidc_outputs(self) -> dict[str, Any]:
@@ -236,7 +240,7 @@ def remove_files_that_the_source_lacks(source: Path, copy: Path) -> None:
 
 def identity_token(**claims: str) -> str:
     """Return a token like that of a GitHub job in the stage's environment; the emulated AWS checks no signature."""
-    subject = f"repo:{OWNER}/{REPOSITORY}:environment:{STAGE}"
+    subject = f"repo:{OWNER}@{OWNER_ID}/{REPOSITORY}@{REPOSITORY_ID}:environment:{STAGE}"
     payload = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "exp": int(time.time()) + 300, **claims}
     segments = [json.dumps(members).encode() for members in ({"alg": "RS256", "typ": "JWT"}, payload)]
     return ".".join(base64.urlsafe_b64encode(text).rstrip(b"=").decode() for text in [*segments, b"unsigned"])

@@ -2,15 +2,9 @@ locals {
   issuer   = "token.actions.githubusercontent.com"
   audience = "sts.amazonaws.com"
 
-  # The start of the `sub` claim: with names only, and with names and numbers if the numbers are set. A repository sends
-  # one of the two forms. Both forms identify only this repository.
-  # https://docs.github.com/en/actions/reference/security/oidc
-  repositories = concat(
-    ["repo:${var.github_owner}/${var.github_repo}"],
-    var.github_repo_id == null ? [] : [
-      "repo:${var.github_owner}@${var.github_owner_id}/${var.github_repo}@${var.github_repo_id}",
-    ],
-  )
+  # The start of the `sub` claim, with GitHub's numbers: https://docs.github.com/en/actions/reference/security/oidc
+  # GitHub never uses a number again, so a later repository of the same name is another subject.
+  repository = "repo:${var.github_owner}@${var.github_owner_id}/${var.github_repo}@${var.github_repo_id}"
 
   # Role's key => the part of `sub` after the repository. A job in an environment has the same subject on every branch.
   # The settings of the GitHub environment decide which branches may use it.
@@ -58,7 +52,7 @@ data "aws_iam_policy_document" "trust" {
     condition {
       test     = "StringEquals"
       variable = "${local.issuer}:sub"
-      values   = [for repository in local.repositories : "${repository}:${each.value}"]
+      values   = ["${local.repository}:${each.value}"]
     }
   }
 }

@@ -21,32 +21,24 @@ variable "github_repo" {
 }
 
 variable "github_owner_id" {
-  description = "Number of the owner: `gh api repos/OWNER/REPO --jq .owner.id`. Set both numbers or neither."
+  description = "Number of the owner: `gh api repos/OWNER/REPO --jq .owner.id`."
   type        = string
-  default     = null
+  nullable    = false
 
   validation {
-    condition     = var.github_owner_id == null ? true : can(regex("^[1-9][0-9]*$", var.github_owner_id))
+    condition     = can(regex("^[1-9][0-9]*$", var.github_owner_id))
     error_message = "github_owner_id is not valid: use the whole number that the command in its description prints."
   }
 }
 
 variable "github_repo_id" {
-  description = <<-EOT
-    Number of the repository: `gh api repos/OWNER/REPO --jq .id`. A repository needs both numbers if it was created,
-    renamed or transferred after 15 July 2026: GitHub puts them in its tokens. An older repository needs no numbers.
-  EOT
+  description = "Number of the repository: `gh api repos/OWNER/REPO --jq .id`."
   type        = string
-  default     = null
+  nullable    = false
 
   validation {
-    condition     = var.github_repo_id == null ? true : can(regex("^[1-9][0-9]*$", var.github_repo_id))
+    condition     = can(regex("^[1-9][0-9]*$", var.github_repo_id))
     error_message = "github_repo_id is not valid: use the whole number that the command in its description prints."
-  }
-
-  validation {
-    condition     = (var.github_repo_id == null) == (var.github_owner_id == null)
-    error_message = "Only one of github_owner_id and github_repo_id is set: set both or neither."
   }
 }
 

@@ -25,11 +25,12 @@ ANY_ACTION = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow
 @pytest.mark.parametrize(
     "claims",
     [
-        {"sub": f"repo:example/other:environment:{STAGE}"},
-        {"sub": f"repo:other/event-api:environment:{STAGE}"},
-        {"sub": "repo:example/event-api:environment:prod"},
-        {"sub": "repo:example/event-api:ref:refs/heads/main"},
-        {"sub": f"repo:example/event-api:environment:{STAGE}:x"},
+        {"sub": f"repo:example@1001/event-api@2003:environment:{STAGE}"},
+        {"sub": f"repo:example@1002/event-api@2002:environment:{STAGE}"},
+        {"sub": f"repo:example/event-api:environment:{STAGE}"},
+        {"sub": "repo:example@1001/event-api@2002:environment:prod"},
+        {"sub": "repo:example@1001/event-api@2002:ref:refs/heads/main"},
+        {"sub": f"repo:example@1001/event-api@2002:environment:{STAGE}:x"},
         {"aud": "https://github.com/example"},
         {"iss": "https://tokens.example.com"},
     ],

@@ -55,8 +55,10 @@ override_resource {
 }
 
 variables {
-  github_owner = "octo-org"
-  github_repo  = "events"
+  github_owner    = "octo-org"
+  github_owner_id = "6894"
+  github_repo     = "events"
+  github_repo_id  = "45817"
 }
 
 run "a_role_has_its_policies_and_its_boundary" {

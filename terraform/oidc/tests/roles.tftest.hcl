@@ -34,8 +34,10 @@ override_data {
 }
 
 variables {
-  github_owner = "octo-org"
-  github_repo  = "events"
+  github_owner    = "octo-org"
+  github_owner_id = "6894"
+  github_repo     = "events"
+  github_repo_id  = "45817"
 
   contexts = {
     dev     = "environment:dev"
@@ -128,8 +130,6 @@ run "roles_state_and_log_role" {
     error_message = "Each region that has a stage gets the log role once."
   }
 
-  # With names only, a role trusts one subject.
-
   assert {
     condition = jsonencode({
       for role, trust in data.aws_iam_policy_document.trust : role => jsondecode(trust.json)
@@ -143,7 +143,7 @@ run "roles_state_and_log_role" {
           Condition = {
             StringEquals = {
               "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
-              "token.actions.githubusercontent.com:sub" = "repo:octo-org/events:${context}"
+              "token.actions.githubusercontent.com:sub" = "repo:octo-org@6894/events@45817:${context}"
             }
           }
         }]
@@ -164,30 +164,6 @@ run "roles_state_and_log_role" {
     condition = (one(aws_iam_openid_connect_provider.github).url == "https://token.actions.githubusercontent.com"
     && one(one(aws_iam_openid_connect_provider.github).client_id_list) == "sts.amazonaws.com")
     error_message = "The provider is GitHub, and the audience is STS."
-  }
-}
-
-run "by_names_and_numbers_a_role_trusts_the_two_forms_of_its_one_subject" {
-  command = plan
-
-  variables {
-    github_owner_id = "6894"
-    github_repo_id  = "45817"
-  }
-
-  assert {
-    condition = jsonencode({
-      for role, trust in data.aws_iam_policy_document.trust : role => one(jsondecode(trust.json).Statement).Condition
-      }) == jsonencode({ for role, context in var.contexts : role => {
-        StringEquals = {
-          "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
-          "token.actions.githubusercontent.com:sub" = [
-            "repo:octo-org/events:${context}",
-            "repo:octo-org@6894/events@45817:${context}",
-          ]
-        }
-    } })
-    error_message = "With the numbers, each role trusts both forms of its subject, and no other subject."
   }
 }
 
