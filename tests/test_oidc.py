@@ -106,14 +106,17 @@ def test_token_of_another_issuer_assumes_no_role(plans: Plans) -> None:
     assert not trusts(plans[ROLES]['aws_iam_role.deploy["prod"]'], TRUSTED, provider="gitlab.com")
 
 
-def test_pull_request_assumes_only_the_plan_role(plans: Plans) -> None:
-    """The plan role trusts pull requests only. No deploy role trusts a pull request."""
+def test_each_environment_assumes_one_role(plans: Plans) -> None:
+    """An environment <stage> assumes the stage's deploy role, and <stage>-check its plan role. Nothing else does."""
     plan = plans[ROLES]
     roles = {address: role for address, role in plan.items() if ISSUER in (role or {}).get("assume_role_policy", "")}
-    claims = TRUSTED | {"sub": f"{REPOSITORY}:pull_request"}
-    assert [address for address, role in roles.items() if trusts(role, claims)] == ["aws_iam_role.plan"]
-    assert len(roles) == 4
-    assert not trusts(roles["aws_iam_role.plan"], TRUSTED)
+    expected = {f"environment:{stage}": [f'aws_iam_role.deploy["{stage}"]'] for stage in STAGES}
+    expected |= {f"environment:{stage}-check": [f'aws_iam_role.plan["{stage}"]'] for stage in STAGES}
+    assert len(roles) == len(expected)
+    expected |= {context: [] for context in ("pull_request", "ref:refs/heads/main", "environment:check")}
+    for context, assumed in expected.items():
+        claims = TRUSTED | {"sub": f"{REPOSITORY}:{context}"}
+        assert [address for address, role in roles.items() if trusts(role, claims)] == assumed
 
 
 POLICIES = ("deploy", "deploy_edge")  # the two policies of a deploy role
@@ -175,7 +178,7 @@ def allow_statements(document: dict[str, Any]) -> Iterator[tuple[set[str], set[s
             },
         ),
         (
-            "aws_iam_policy.plan",
+            'aws_iam_policy.plan["dev"]',
             {
                 "application-autoscaling:DescribeScalableTargets",
                 "application-autoscaling:DescribeScalingPolicies",
@@ -212,7 +215,7 @@ def test_deploy_role_creates_only_two_service_roles(
     assert allowed(of_stage(plans, "dev", *POLICIES), *call) == expected
 
 
-@pytest.mark.parametrize("name", [*POLICIES, "deploy_boundary", "function_boundary", "authorizer_boundary"])
+@pytest.mark.parametrize("name", [*POLICIES, "plan", "deploy_boundary", "function_boundary", "authorizer_boundary"])
 @pytest.mark.parametrize("stage", STAGES)
 def test_policy_fits_the_size_limit_of_iam(plans: Plans, stage: str, name: str) -> None:
     """A managed policy has at most 6,144 characters without white space."""
@@ -344,6 +347,8 @@ NEVER: list[tuple[str, str, dict[str, Any]]] = [
     ("iam:CreatePolicyVersion", BOUNDARY, {}),
     ("iam:CreatePolicyVersion", AUTHORIZER_BOUNDARY, {}),
     ("iam:CreatePolicyVersion", DEPLOY_BOUNDARY, {}),
+    ("iam:CreatePolicyVersion", f"arn:aws:iam::{ACCOUNT}:policy/event-api-plan-dev", {}),
+    ("iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/event-api-plan-dev", {}),
     ("iam:CreateUser", f"arn:aws:iam::{ACCOUNT}:user/other", {}),
     ("sts:AssumeRole", FUNCTION_ROLE, {}),
     ("apigateway:PATCH", f"arn:aws:apigateway:{REGION}::/account", OURS),
@@ -406,40 +411,47 @@ def test_deploy_role_cannot_widen_its_rights(
     assert not allowed(of_stage(plans, "dev", *POLICIES), action, resource, context)
 
 
+@pytest.mark.parametrize("other", STAGES)
 @pytest.mark.parametrize("stage", STAGES)
-def test_plan_role_reads_each_stage_in_its_region(plans: Plans, stage: str) -> None:
-    """The plan of a pull request can read the resources of each stage in the stage's region."""
-    region, document = REGIONS[stage], [policy(plans, "aws_iam_policy.plan")]
-    tags = {"aws:ResourceTag/project": "event-api", "aws:ResourceTag/stage": stage}
+def test_plan_role_reads_only_its_stage(plans: Plans, stage: str, other: str) -> None:
+    """The plan role of a stage can read the resources of this stage in its region, and no others."""
+    region, document = REGIONS[other], of_stage(plans, stage, "plan")
+    tags = {"aws:ResourceTag/project": "event-api", "aws:ResourceTag/stage": other}
     key, by_lambda = f"arn:aws:kms:{region}:{ACCOUNT}:key/abc", {"kms:ViaService": f"lambda.{region}.amazonaws.com"}
     for action, resource, context in [
-        ("dynamodb:DescribeTable", f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/event-api-{stage}-events", {}),
-        ("lambda:GetFunction", f"arn:aws:lambda:{region}:{ACCOUNT}:function:event-api-{stage}-authorizer", {}),
+        ("dynamodb:DescribeTable", f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/event-api-{other}-events", {}),
+        ("lambda:GetFunction", f"arn:aws:lambda:{region}:{ACCOUNT}:function:event-api-{other}-authorizer", {}),
         ("apigateway:GET", f"arn:aws:apigateway:{region}::/restapis/abc", {}),
         ("kms:DescribeKey", key, tags),
         ("kms:Decrypt", key, tags | by_lambda),
-        ("s3:GetObject", f"arn:aws:s3:::event-api-state-{ACCOUNT}/event-api/{stage}.tfstate", {}),
+        ("iam:GetRole", f"arn:aws:iam::{ACCOUNT}:role/event-api-{other}-authorizer", {}),
+        ("s3:GetObject", f"arn:aws:s3:::event-api-state-{ACCOUNT}/event-api/{other}.tfstate", {}),
     ]:
-        assert allowed(document, action, resource, context), action
-    assert len(json.dumps(document[0], separators=(",", ":"))) <= 6144
+        assert allowed(document, action, resource, context) == (stage == other), action
 
 
-def test_plan_role_only_reads(plans: Plans) -> None:
-    """The plan of a pull request changes nothing. It cannot read events, tokens or logs."""
-    actions = set().union(*(actions for actions, _ in allow_statements(policy(plans, "aws_iam_policy.plan"))))
+@pytest.mark.parametrize("stage", STAGES)
+def test_plan_role_only_reads(plans: Plans, stage: str) -> None:
+    """A plan changes nothing. It cannot read events, tokens or logs, and the job cannot lock the state."""
+    (document,) = of_stage(plans, stage, "plan")
+    actions = set().union(*(actions for actions, _ in allow_statements(document)))
     verbs = ("Describe", "Get", "GET", "List")
     assert [action for action in actions if not action.split(":")[1].startswith(verbs)] == ["kms:Decrypt"]
     assert not {"dynamodb:GetItem", "logs:GetLogEvents"} & actions
+    assert "tflock" not in json.dumps(document)
 
 
 @pytest.mark.parametrize(
     ("context", "expected"),
-    [(OURS | BY_LAMBDA, True), (OURS | BY_DYNAMODB, False), (OURS, False), (BY_LAMBDA, False)],
-    ids=["by Lambda", "by DynamoDB", "itself", "of another's key"],
-)
+    [
+        (OURS | BY_LAMBDA, True), (OURS | BY_DYNAMODB, False), (OURS, False), (BY_LAMBDA, False),
+        (PRODS | BY_LAMBDA, False),
+    ],
+    ids=["by Lambda", "by DynamoDB", "itself", "of another's key", "of another stage"],
+)  # fmt: skip
 def test_plan_role_decrypts_only_an_environment(plans: Plans, context: dict[str, Any], expected: bool) -> None:
     """The plan role may decrypt a function's environment through Lambda. It may decrypt no table."""
-    assert allowed([policy(plans, "aws_iam_policy.plan")], "kms:Decrypt", KEY, context) == expected
+    assert allowed(of_stage(plans, "dev", "plan"), "kms:Decrypt", KEY, context) == expected
 
 
 @pytest.mark.parametrize("stage", STAGES)

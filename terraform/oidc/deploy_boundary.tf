@@ -159,7 +159,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
     actions = ["iam:*"]
     resources = [
       "${local.iam}:role/event-api-deploy-*",
-      "${local.iam}:role/event-api-plan",
+      "${local.iam}:role/event-api-plan-*",
       "${local.iam}:role/event-api-gateway-log",
       "${local.iam}:policy/event-api-*",
       "${local.iam}:oidc-provider/*",

@@ -13,7 +13,7 @@ output "deploy_role_arns" {
   value       = { for stage, role in aws_iam_role.deploy : stage => role.arn }
 }
 
-output "plan_role_arn" {
-  description = "ARN of the role that pull requests use for plans."
-  value       = aws_iam_role.plan.arn
+output "plan_role_arns" {
+  description = "ARN of each stage's plan role, which can only read."
+  value       = { for stage, role in aws_iam_role.plan : stage => role.arn }
 }

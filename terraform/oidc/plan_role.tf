@@ -1,29 +1,37 @@
-# The role of pull requests. It can read everything that a plan needs. It cannot write, not even a lock: use
-# `terraform plan -lock=false`.
+# Each stage has a role that can only read. A job of the environment <stage>-check takes it, before a person approves the
+# plan. It cannot write, not even a lock: use `terraform plan -lock=false`.
 resource "aws_iam_role" "plan" {
-  name                 = "event-api-plan"
-  description          = "By which GitHub's pull requests plan the Event API's stages."
-  assume_role_policy   = data.aws_iam_policy_document.trust["plan"].json
-  permissions_boundary = aws_iam_policy.plan.arn
+  for_each = local.stages
+
+  name                 = "event-api-plan-${each.key}"
+  description          = "By which GitHub's environment ${each.key}-check plans the Event API."
+  assume_role_policy   = data.aws_iam_policy_document.trust["plan-${each.key}"].json
+  permissions_boundary = aws_iam_policy.plan[each.key].arn
 }
 
 resource "aws_iam_policy" "plan" {
-  name        = "event-api-plan"
-  description = "All that planning the Event API's stages takes."
-  policy      = data.aws_iam_policy_document.plan.json
+  for_each = local.stages
+
+  name        = "event-api-plan-${each.key}"
+  description = "What planning the Event API's stage ${each.key} takes."
+  policy      = data.aws_iam_policy_document.plan[each.key].json
 }
 
 resource "aws_iam_role_policy_attachment" "plan" {
-  role       = aws_iam_role.plan.name
-  policy_arn = aws_iam_policy.plan.arn
+  for_each = local.stages
+
+  role       = aws_iam_role.plan[each.key].name
+  policy_arn = aws_iam_policy.plan[each.key].arn
 }
 
 data "aws_iam_policy_document" "plan" {
   # checkov:skip=CKV_AWS_356:Actions that list support no resource; the others name theirs.
+  for_each = local.names
+
   statement {
     sid       = "State"
     actions   = ["s3:GetObject"]
-    resources = [for stage in local.stages : local.state[stage]]
+    resources = [local.state[each.key]]
   }
 
   statement {
@@ -40,13 +48,13 @@ data "aws_iam_policy_document" "plan" {
       "dynamodb:DescribeTimeToLive",
       "dynamodb:ListTagsOfResource",
     ]
-    resources = flatten([for stage in local.stages : [local.names[stage].table, local.names[stage].tokens]])
+    resources = [each.value.table, each.value.tokens]
   }
 
   statement {
     sid       = "Scaling"
     actions   = ["application-autoscaling:ListTagsForResource"]
-    resources = local.of_any_stage.autoscaling
+    resources = [each.value.autoscaling]
   }
 
   statement {
@@ -71,48 +79,52 @@ data "aws_iam_policy_document" "plan" {
       "lambda:ListTags",
       "lambda:ListVersionsByFunction",
     ]
-    resources = [for stage in local.stages : "${local.names[stage].functions[0]}*"]
+    resources = [for arn in each.value.functions : "${arn}*"]
   }
 
   statement {
     sid       = "FunctionRole"
     actions   = ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"]
-    resources = flatten([for stage in local.stages : values(local.names[stage].roles)])
+    resources = values(each.value.roles)
   }
 
   statement {
     sid       = "Logs"
     actions   = ["logs:ListTagsForResource"]
-    resources = flatten([for stage in local.stages : [for arn in local.names[stage].logs : "${arn}*"]])
+    resources = [for arn in each.value.logs : "${arn}*"]
   }
 
   statement {
     sid       = "LogsList"
     actions   = ["logs:DescribeLogGroups"]
-    resources = local.of_any_stage.log_groups
+    resources = [each.value.log_groups]
   }
 
   statement {
     sid       = "Firewall"
     actions   = ["wafv2:GetLoggingConfiguration", "wafv2:GetWebACL", "wafv2:ListTagsForResource"]
-    resources = [for stage in local.stages : local.names[stage].firewall]
+    resources = [each.value.firewall]
   }
 
   statement {
     sid       = "FirewallOfStage"
     actions   = ["wafv2:GetWebACLForResource"]
-    resources = [for stage, names in local.names : "${names.api}/*/stages/${stage}"]
+    resources = ["${each.value.api}/*/stages/${each.key}"]
   }
 
   statement {
     sid       = "Key"
     actions   = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
-    resources = local.of_any_stage.keys
+    resources = [each.value.keys]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/project"
-      values   = ["event-api"]
+    dynamic "condition" {
+      for_each = each.value.tags
+
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
     }
   }
 
@@ -120,35 +132,28 @@ data "aws_iam_policy_document" "plan" {
   statement {
     sid       = "KeyByLambda"
     actions   = ["kms:Decrypt"]
-    resources = local.of_any_stage.keys
+    resources = [each.value.keys]
 
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = [for region in distinct(values(local.regions)) : "lambda.${region}.amazonaws.com"]
+      values   = [each.value.key_services[1]]
     }
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/project"
-      values   = ["event-api"]
+    dynamic "condition" {
+      for_each = each.value.tags
+
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
     }
   }
 
   statement {
-    sid     = "Api"
-    actions = ["apigateway:GET"]
-    resources = concat(
-      local.of_any_stage.api,
-      [for api in local.of_any_stage.api : "${api}/*"],
-      local.of_any_stage.api_tags,
-    )
-  }
-}
-
-# Resources whose names AWS chooses, in each region that has a stage.
-locals {
-  of_any_stage = { for kind in ["api", "api_tags", "autoscaling", "keys", "log_groups"] :
-    kind => distinct([for names in local.names : names[kind]])
+    sid       = "Api"
+    actions   = ["apigateway:GET"]
+    resources = [each.value.api, "${each.value.api}/*", each.value.api_tags]
   }
 }

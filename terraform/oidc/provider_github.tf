@@ -7,8 +7,11 @@ locals {
   repository = "repo:${var.github_owner}@${var.github_owner_id}/${var.github_repo}@${var.github_repo_id}"
 
   # Role's key => the part of `sub` after the repository. A job in an environment has the same subject on every branch.
-  # The settings of the GitHub environment decide which branches may use it.
-  contexts = merge({ for stage in local.stages : stage => "environment:${stage}" }, { plan = "pull_request" })
+  # The settings of the GitHub environment decide which branches may use it. No role trusts pull requests.
+  contexts = merge(
+    { for stage in local.stages : stage => "environment:${stage}" },
+    { for stage in local.stages : "plan-${stage}" => "environment:${stage}-check" },
+  )
 }
 
 resource "aws_iam_openid_connect_provider" "github" {

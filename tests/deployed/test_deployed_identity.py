@@ -66,7 +66,7 @@ def test_other_identity_cannot_take_the_role(stack: Stack, claims: dict[str, str
 )  # fmt: skip
 def test_deploy_role_cannot_widen_itself(stack: Stack, operation: str, parameters: dict[str, Any]) -> None:
     """The deploy role cannot change its policies or any boundary, and creates no identity without a boundary."""
-    account = stack.oidc_outputs["plan_role_arn"].split(":")[4]
+    account = stack.oidc_outputs["plan_role_arns"][STAGE].split(":")[4]
     if "PolicyArn" in parameters and not parameters["PolicyArn"].startswith("arn:"):
         parameters = {**parameters, "PolicyArn": f"arn:aws:iam::{account}:policy/{parameters['PolicyArn']}"}
     with pytest.raises(ClientError) as refused:

@@ -72,11 +72,11 @@ run "a_role_has_its_policies_and_its_boundary" {
   }
 
   assert {
-    condition = (
-      aws_iam_role.plan.permissions_boundary == "arn:aws:iam::123456789012:policy/of-the-plan-role"
-      && aws_iam_role_policy_attachment.plan.policy_arn == aws_iam_role.plan.permissions_boundary
-    )
-    error_message = "The plan role's boundary is its own policy."
+    condition = alltrue([for stage, role in aws_iam_role.plan : (
+      role.permissions_boundary == "arn:aws:iam::123456789012:policy/of-the-plan-role"
+      && aws_iam_role_policy_attachment.plan[stage].policy_arn == role.permissions_boundary
+    )])
+    error_message = "A plan role's boundary is its own policy."
   }
 
   assert {

@@ -40,10 +40,12 @@ variables {
   github_repo_id  = "45817"
 
   contexts = {
-    dev     = "environment:dev"
-    staging = "environment:staging"
-    prod    = "environment:prod"
-    plan    = "pull_request"
+    dev          = "environment:dev"
+    staging      = "environment:staging"
+    prod         = "environment:prod"
+    plan-dev     = "environment:dev-check"
+    plan-staging = "environment:staging-check"
+    plan-prod    = "environment:prod-check"
   }
 }
 
@@ -69,8 +71,12 @@ run "roles_state_and_log_role" {
   }
 
   assert {
-    condition     = aws_iam_role.plan.name == "event-api-plan" && length(aws_iam_policy.plan.policy) <= 6144
-    error_message = "The plan role has its policy, within AWS's limit of 6144 characters."
+    condition = alltrue([for stage, role in aws_iam_role.plan : (
+      role.name == "event-api-plan-${stage}"
+      && aws_iam_role_policy_attachment.plan[stage].role == "event-api-plan-${stage}"
+      && length(aws_iam_policy.plan[stage].policy) <= 6144
+    )]) && sort(keys(aws_iam_role.plan)) == tolist(["dev", "prod", "staging"])
+    error_message = "Each stage has a plan role with its policy, within AWS's limit of 6144 characters."
   }
 
   assert {
@@ -155,7 +161,7 @@ run "roles_state_and_log_role" {
   assert {
     condition = jsonencode(merge(
       { for stage, role in aws_iam_role.deploy : stage => jsondecode(role.assume_role_policy) },
-      { plan = jsondecode(aws_iam_role.plan.assume_role_policy) },
+      { for stage, role in aws_iam_role.plan : "plan-${stage}" => jsondecode(role.assume_role_policy) },
     )) == jsonencode({ for role, trust in data.aws_iam_policy_document.trust : role => jsondecode(trust.json) })
     error_message = "Each role has its own trust policy."
   }
