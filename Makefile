@@ -1,6 +1,6 @@
 # All commands of this project. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run token contract-token test contract bench package release use-release region init check-package plan unlock apply url deploy-local destroy-local clean
+.PHONY: help run token contract-token test contract bench package release use-release region init check-package plan show-plan pack-plan use-plan unlock apply url deploy-local destroy-local clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -15,6 +15,10 @@ terraform := terraform -chdir=terraform
 region_of = $(or $(shell sed -n 's/^[[:blank:]]*region[[:blank:]]*=[[:blank:]]*"\([a-z0-9-]*\)".*/\1/p' \
   terraform/stages/$(1).tfvars 2>/dev/null),$(error terraform/stages/$(1).tfvars has no region: add it, as in \
   region = "eu-central-1"))
+LOCK ?= true
+# In CI, Terraform never changes the versions of a lock file that is there: a committed one, or that of a plan.
+lockfile = $(if $(CI),$(if $(wildcard terraform/.terraform.lock.hcl),-lockfile=readonly))
+print_sha256 := 'import hashlib; print(hashlib.sha256(open("build/plan.tar", "rb").read()).hexdigest())'
 fits := 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'
 
 help: ## list the targets
@@ -61,7 +65,7 @@ region: ## print a stage's region: make region STAGE=prod
 	@echo "$(call region_of,$(STAGE))"
 
 init: ## connect terraform/ to a stage's state; make plan does this too: make init STAGE=dev
-	@$(terraform) init -input=false -reconfigure -backend-config=stages/$(STAGE).s3.tfbackend \
+	@$(terraform) init -input=false -reconfigure $(lockfile) -backend-config=stages/$(STAGE).s3.tfbackend \
 	  -backend-config=region=$(call region_of,prod) \
 	  -backend-config=bucket=event-api-state-$(or $(AWS_ACCOUNT_ID),$(error make $@: AWS_ACCOUNT_ID is not set: set it, as in \
 	  make $@ STAGE=$(STAGE) AWS_ACCOUNT_ID=123456789012))
@@ -71,7 +75,20 @@ check-package:
 	@python3 terraform/sources.py "$(STAGE)"
 
 plan: check-package init ## plan a packaged stage in the account of your AWS credentials: make plan STAGE=dev
-	@$(terraform) plan -input=false -var-file=stages/$(STAGE).tfvars -out=$(STAGE).tfplan
+	@$(terraform) plan -input=false -lock=$(LOCK) -var-file=stages/$(STAGE).tfvars -out=$(STAGE).tfplan
+
+show-plan: ## print the plan of make plan as Markdown, for the summary of a workflow: make show-plan STAGE=dev
+	@mkdir -p build && $(terraform) show -no-color $(STAGE).tfplan >build/plan.txt
+	@echo "## The plan of $(STAGE)"; echo; head -c 700000 build/plan.txt | sed 's/^/    /'
+
+# The plan and the choice of the providers' versions: Terraform applies a plan only with the same versions.
+pack-plan: ## put the plan of make plan into build/plan.tar, and print its SHA-256: make pack-plan STAGE=dev
+	@mkdir -p build && tar -C terraform -cf build/plan.tar $(STAGE).tfplan .terraform.lock.hcl
+	@python3 -c $(print_sha256)
+
+use-plan: ## take the plan from build/plan.tar, for make apply: make use-plan STAGE=dev SHA256=...
+	@test "$$(python3 -c $(print_sha256))" = "$(SHA256)" || { echo "make use-plan: build/plan.tar has another SHA-256 than the plan that was made. Do not apply it: find out who changed it." >&2; exit 1; }
+	@tar -C terraform -xf build/plan.tar $(STAGE).tfplan .terraform.lock.hcl
 
 unlock: init ## remove the lock that a killed deployment left: make unlock STAGE=dev LOCK_ID=...
 	@$(terraform) force-unlock "$(or $(LOCK_ID),$(error make unlock: LOCK_ID is not set: use the ID that Terraform printed))"

@@ -260,3 +260,14 @@ def test_each_disabled_lint_has_a_reason() -> None:
     lines = [line for path in files for line in path.read_text().splitlines() if "pylint" + ": disable" in line]
     assert len(lines) > 10
     assert [line for line in lines if not re.search(r"# pylint" + r": disable=[a-z, -]+  # \S+", line)] == []
+
+
+def test_environments_of_the_workflow_are_documented() -> None:
+    """The page about the deployment creates the environments that the workflow and the roles use."""
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    (listed,) = re.findall(r"^for environment in (.*); do$", page, re.M)
+    assert set(listed.split()) == {f"{stage}{end}" for stage in ("dev", "staging", "prod") for end in ("", "-check")}
+    trust = (ROOT / "terraform" / "oidc" / "provider_github.tf").read_text()
+    workflow = (ROOT / ".github" / "workflows" / "stage.yml").read_text()
+    assert set(re.findall(r'"environment:(.*?)"', trust)) == {"${stage}", "${stage}-check"}
+    assert set(re.findall(r"^ +environment: \$\{\{ inputs.stage \}\}(\S*)", workflow, re.M)) == {"", "-check"}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from processes import ROOT
+from roots import copied_project
 
 WORKFLOWS = ROOT / ".github" / "workflows"
 BIN = Path(sys.executable).parent
@@ -66,23 +67,122 @@ def test_every_push_is_checked_once() -> None:
     assert workflow("deploy.yml")["jobs"]["ci"]["uses"] == "./.github/workflows/ci.yml"
 
 
+REGION_STEP = 'region=$(make --silent region) && echo "region=$region" >> "$GITHUB_OUTPUT"'
+
+
 def test_stage_applies_its_plan_and_checks_the_contract() -> None:
-    """The jobs run make targets: package and plan once, apply this plan, then run the contract suite."""
+    """The jobs run make targets: plan, wait for an approval, apply exactly this plan, then run the contract suite."""
     jobs = workflow("stage.yml")["jobs"]
     assert {name: job.get("needs") for name, job in jobs.items()} == {
-        "deploy": None,
+        "plan": None,
+        "deploy": "plan",
         "contract": "deploy",
     }
     assert {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()} == {
+        "plan": [
+            "make use-release",
+            REGION_STEP,
+            "make plan",
+            'sha256=$(make --silent pack-plan) && echo "sha256=$sha256" >> "$GITHUB_OUTPUT"',
+            'make --silent show-plan >> "$GITHUB_STEP_SUMMARY"',
+        ],
         "deploy": [
             "make use-release",
-            'region=$(make --silent region) && echo "region=$region" >> "$GITHUB_OUTPUT"',
-            "make plan",
+            "make use-plan",
+            REGION_STEP,
+            "make init",
             "make apply",
             'url=$(make --silent url) && echo "url=$url" >> "$GITHUB_OUTPUT"',
         ],
         "contract": [NO_TOKEN_STEP, 'make contract URL="$URL"'],
     }
+
+
+def test_plan_is_made_before_the_approval_by_a_role_that_only_reads() -> None:
+    """The job `plan` needs no approval and takes the plan role. The job `deploy` takes the deploy role."""
+    jobs = workflow("stage.yml")["jobs"]
+    roles = {
+        name: [step["with"]["role-to-assume"] for step in job["steps"] if "role-to-assume" in step.get("with", {})]
+        for name, job in jobs.items()
+    }
+    arn = "arn:aws:iam::${{ secrets.AWS_ACCOUNT_ID }}:role/event-api"
+    assert roles == {
+        "plan": [f"{arn}-plan-${{{{ inputs.stage }}}}"],
+        "deploy": [f"{arn}-deploy-${{{{ inputs.stage }}}}"],
+        "contract": [],
+    }
+    assert {name: job["environment"] for name, job in jobs.items()} == {
+        "plan": "${{ inputs.stage }}-check",
+        "deploy": "${{ inputs.stage }}",
+        "contract": "${{ inputs.stage }}-check",
+    }
+    (plan,) = [step for step in jobs["plan"]["steps"] if step.get("run") == "make plan"]
+    assert plan["env"]["LOCK"] == "false"
+    (use,) = [step for step in jobs["deploy"]["steps"] if step.get("run") == "make use-plan"]
+    assert use["env"] == {"SHA256": "${{ needs.plan.outputs.sha256 }}"}
+    assert jobs["plan"]["outputs"] == {"sha256": "${{ steps.plan.outputs.sha256 }}"}
+
+
+def run_make(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a make target in a copy of the project."""
+    return subprocess.run(["make", "--silent", *arguments], cwd=project, capture_output=True, text=True, check=False)
+
+
+def test_only_the_plan_that_was_made_is_taken(tmp_path: Path) -> None:
+    """`make use-plan` gives the plan and the provider versions of `make pack-plan`. It refuses another plan."""
+    project = copied_project(tmp_path)
+    files = {"prod.tfplan": b"the plan\0", ".terraform.lock.hcl": b"# versions"}
+    for name, content in files.items():
+        (project / "terraform" / name).write_bytes(content)
+    sha256 = run_make(project, "pack-plan", "STAGE=prod").stdout.strip()
+    for name in files:
+        (project / "terraform" / name).unlink()
+    for wrong in ("", "0" * 64):
+        result = run_make(project, "use-plan", "STAGE=prod", f"SHA256={wrong}")
+        assert result.returncode != 0 and not (project / "terraform" / "prod.tfplan").exists()
+        assert result.stderr.startswith("make use-plan: build/plan.tar has another SHA-256 than the plan that was ma")
+    assert run_make(project, "use-plan", "STAGE=prod", f"SHA256={sha256}").returncode == 0
+    assert {name: (project / "terraform" / name).read_bytes() for name in files} == files
+
+
+FAKE_TERRAFORM = """#!/bin/sh
+printf '# aws_lambda_function.api_handler\\n```\\n## No changes\\n'
+exit ${FAIL:-0}
+"""
+
+
+def test_plan_is_shown_as_it_is(tmp_path: Path) -> None:
+    """The summary indents each line of the plan, so that no value of it can be a heading. Without a plan it fails."""
+    terraform = tmp_path / "bin" / "terraform"
+    terraform.parent.mkdir()
+    terraform.write_text(FAKE_TERRAFORM)
+    terraform.chmod(0o755)
+    command = ["make", "--silent", "-f", str(ROOT / "Makefile"), "show-plan", "STAGE=prod"]
+    environment = {"PATH": f"{terraform.parent}:/usr/bin:/bin"}
+    for fail in ("0", "1"):
+        result = subprocess.run(
+            command, cwd=tmp_path, env=environment | {"FAIL": fail}, capture_output=True, text=True, check=False
+        )
+        assert (result.returncode == 0) == (fail == "0")
+        lines = "## The plan of prod\n\n    # aws_lambda_function.api_handler\n    ```\n    ## No changes\n"
+        assert result.stdout == (lines if fail == "0" else "")
+
+
+@pytest.mark.parametrize(
+    ("environment", "committed", "readonly"),
+    [({"CI": "true"}, True, True), ({"CI": "true"}, False, False), ({}, True, False)],
+)
+def test_lock_file_is_read_only_in_ci(
+    tmp_path: Path, environment: dict[str, str], committed: bool, readonly: bool
+) -> None:
+    """In CI, Terraform uses exactly the provider versions of a lock file, or stops. A person may change them."""
+    project = copied_project(tmp_path)
+    if committed:
+        (project / "terraform" / ".terraform.lock.hcl").write_text("")
+    command = ["make", "--dry-run", "init", "STAGE=prod", "AWS_ACCOUNT_ID=123456789012"]
+    environment = {"PATH": os.environ["PATH"], **environment}
+    result = subprocess.run(command, cwd=project, env=environment, check=True, capture_output=True, text=True)
+    assert ("-lockfile=readonly" in result.stdout) == readonly
 
 
 NO_TOKEN_STEP = workflow("stage.yml")["jobs"]["contract"]["steps"][0]["run"]
@@ -177,13 +277,14 @@ def test_package_is_checked_before_a_role_is_assumed() -> None:
             assert download["path"] == "build/release"  # no file of it replaces one of the repository
 
 
-def test_only_the_deploy_job_can_assume_the_role() -> None:
-    """The deploy job can assume the role, so it installs no Python packages. No other job can assume it."""
+def test_jobs_that_can_assume_a_role_install_no_packages() -> None:
+    """The jobs `plan` and `deploy` can assume a role, so they run no code from a package index. No other job can."""
     jobs = workflow("stage.yml")["jobs"]
-    trusted = {name for name, job in jobs.items() if "id-token" in job["permissions"]}
-    assert trusted == {"deploy"}
-    assert jobs["deploy"]["environment"] == "${{ inputs.stage }}"
-    assert not any("setup-python" in step.get("uses", "") for step in jobs["deploy"]["steps"])
+    assert [name for name, job in jobs.items() if "id-token" in job["permissions"]] == ["plan", "deploy"]
+    for name in ("plan", "deploy"):
+        assert not any("setup-python" in step.get("uses", "") for step in jobs[name]["steps"])
+        targets = [step["run"] for step in jobs[name]["steps"] if "run" in step]
+        assert not [run for run in targets if re.search(r"pip|make (package|release|token|contract)", run)]
 
 
 def test_deployment_is_never_cancelled() -> None:
@@ -192,10 +293,11 @@ def test_deployment_is_never_cancelled() -> None:
 
 
 @pytest.mark.parametrize("stage", ["dev", "staging", "prod"])
-def test_credentials_use_the_region_of_the_stage(stage: str, tmp_path: Path) -> None:
-    """The deploy job assumes the role in the region of the stage's tfvars. An earlier step reads this region."""
+@pytest.mark.parametrize("job", ["plan", "deploy"])
+def test_credentials_use_the_region_of_the_stage(stage: str, job: str, tmp_path: Path) -> None:
+    """A job assumes its role in the region of the stage's tfvars. An earlier step reads this region."""
     jobs = workflow("stage.yml")["jobs"]
-    steps = {step.get("id", step.get("uses", "").partition("@")[0]): step for step in jobs["deploy"]["steps"]}
+    steps = {step.get("id", step.get("uses", "").partition("@")[0]): step for step in jobs[job]["steps"]}
     credentials = steps["aws-actions/configure-aws-credentials"]["with"]
     assert credentials["aws-region"] == "${{ steps.region.outputs.region }}"
     assert list(steps).index("region") < list(steps).index("aws-actions/configure-aws-credentials")
