@@ -1,11 +1,13 @@
 # All commands of this project. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run token contract-token test contract bench package release use-release region init check-package plan show-plan pack-plan use-plan unlock apply url deploy-local destroy-local clean
+.PHONY: help run token contract-token test contract bench package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply url deploy-local destroy-local clean
 SHELL := /bin/sh
 
 venv := .venv
 python := $(venv)/bin/python
 installed := $(venv)/.installed
+packaging := build/packaging
+wheels = $(packaging)/wheels
 PORT ?= 8000
 AUTH ?= on
 WORKERS ?= 4
@@ -16,6 +18,7 @@ region_of = $(or $(shell sed -n 's/^[[:blank:]]*region[[:blank:]]*=[[:blank:]]*"
   terraform/stages/$(1).tfvars 2>/dev/null),$(error terraform/stages/$(1).tfvars has no region: add it, as in \
   region = "eu-central-1"))
 LOCK ?= true
+PLATFORMS ?= linux_amd64 linux_arm64 darwin_amd64 darwin_arm64
 # In CI, Terraform never changes the versions of a lock file that is there: a committed one, or that of a plan.
 lockfile = $(if $(CI),$(if $(wildcard terraform/.terraform.lock.hcl),-lockfile=readonly))
 print_sha256 := 'import hashlib; print(hashlib.sha256(open("build/plan.tar", "rb").read()).hexdigest())'
@@ -54,8 +57,15 @@ package: $(installed) ## build a stage's zip and its Terraform: make package STA
 	@$(python) terraform/package.py "$(STAGE)"
 	@PYTHONPATH=terraform:eventsapp $(python) -m merge
 
-release: $(installed) ## build the zip and each stage's Terraform, as the workflow does, and print the digest
-	@PYTHONPATH=terraform:eventsapp $(python) terraform/release.py
+lock: $(installed) ## pin packages and Terraform providers by their checksums; commit the files that it writes
+	@$(python) terraform/lock.py
+	@for root in terraform terraform/oidc; do \
+	  terraform -chdir=$$root providers lock $(addprefix -platform=,$(PLATFORMS)) || exit 1; \
+	done
+
+release: $(packaging)/.installed ## build the zip and each stage's Terraform, as the workflow does, and print the digest (Linux)
+	@PIP_CONFIG_FILE=/dev/null PIP_NO_INDEX=1 PIP_FIND_LINKS="$(abspath $(wheels))" \
+	  PYTHONPATH=terraform:eventsapp $(packaging)/bin/python terraform/release.py
 
 use-release: ## take a stage's package from make release: make use-release STAGE=prod DIGEST=0123abcd...
 	@python3 terraform/use_release.py "$(STAGE)" "$(or $(DIGEST),$(error make use-release: DIGEST is not set: use the \
@@ -112,15 +122,30 @@ clean: ## remove all files that the other targets made, also the local events an
 	rm -rf eventsapp/.chalice/deployments terraform/chalice.tf.json terraform/deployment.zip
 	rm -rf terraform/.terraform terraform/*.tfplan terraform/oidc/.terraform
 
-$(installed): requirements-dev.txt eventsapp/requirements.txt
-	@set -e; \
-	for candidate in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+define find_python
+for candidate in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
 	  if $$candidate -c $(fits) 2>/dev/null; then found=$$candidate; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \
 	  echo "make: $(or $(PYTHON),python3) is not Python 3.11 to 3.14: install one of these, or name it with PYTHON=/path/to/python3.12." >&2; exit 1; \
-	fi; \
+	fi
+endef
+
+$(installed): requirements-dev.txt eventsapp/requirements.txt
+	@set -e; \
+	$(find_python); \
 	echo "Installing into $(venv) (once; under a minute) ..." >&2; \
 	$$found -m venv --clear $(venv) || { echo "make: $$found cannot make a virtual environment: install its venv module (Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }; \
 	$(python) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt || { echo "make: the install failed, for the reason above: fix it (is the package index reachable?) and run make again." >&2; exit 1; }; \
 	touch $(installed)
+
+# pip downloads only wheels with the hashes of the file. Then it installs from these wheels, without the index.
+$(packaging)/.installed: terraform/requirements-package.txt
+	@set -e; \
+	$(find_python); \
+	$$found -m venv --clear $(packaging); \
+	$(packaging)/bin/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps \
+	  --only-binary :all: --dest $(wheels) -r terraform/requirements-package.txt >&2 || { echo "make: a package is not there, or has another hash than in terraform/requirements-package.txt. Did you change a version? Run make lock. If not, find out who changed the package." >&2; exit 1; }; \
+	$(packaging)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	  --no-index --find-links $(wheels) -r terraform/requirements-package.txt; \
+	touch $@

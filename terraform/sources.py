@@ -17,6 +17,7 @@ PATTERNS = (
     "eventsapp/.chalice/*.json",
     "eventsapp/requirements.txt",
     "requirements-dev.txt",  # the versions of chalice and msgspec
+    "terraform/requirements-package.txt",
     "terraform/*.py",
     "terraform/merge/**/*.py",
 )

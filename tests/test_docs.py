@@ -28,6 +28,8 @@ RUN_ELSEWHERE = {
     "make deploy-local": "test_deploy_local.py",
     "make destroy-local": "test_deploy_local.py",
     "make -s region STAGE=prod": "test_sources.py",
+    "make lock\ngit add terraform/requirements-package.txt terraform/.terraform.lock.hcl "
+    "terraform/oidc/.terraform.lock.hcl": "test_lock.py",
     "export AWS_REGION=$(make -s region STAGE=prod)": "test_sources.py",
 }
 

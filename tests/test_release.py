@@ -19,10 +19,27 @@ def _project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copied_project(tmp_path_factory.mktemp("release") / "project")
 
 
+@pytest.fixture(scope="module", name="wheels")
+def _wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the wheels that ship."""
+    folder = tmp_path_factory.mktemp("wheels")
+    requirements = ROOT / "eventsapp" / "requirements.txt"
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder), "-r", str(requirements)]
+    subprocess.run(command, check=True)
+    return folder
+
+
+def release(project: Path, wheels: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run `make release` with the environment of this process. test_lock.py makes the real environment."""
+    packaging = f"{sys.prefix}/."  # for make, this is not the folder of the developers' environment
+    variables = (f"packaging={packaging}", f"wheels={wheels}")
+    return make(project, "--silent", "-o", f"{packaging}/.installed", "release", *variables, check=check)
+
+
 @pytest.fixture(scope="module", name="digest")
-def _digest(project: Path) -> str:
+def _digest(project: Path, wheels: Path) -> str:
     """Build the release in the copy, and return its digest."""
-    return make(project, "--silent", "release").stdout.strip()
+    return release(project, wheels).stdout.strip()
 
 
 def use(project: Path, stage: str, digest: str) -> subprocess.CompletedProcess[str]:
@@ -40,13 +57,13 @@ def packaged(project: Path) -> list[str]:
     return [name for name in names if (project / "terraform" / name).exists()]
 
 
-def test_release_is_the_same_each_time(project: Path, digest: str) -> None:
+def test_release_is_the_same_each_time(project: Path, wheels: Path, digest: str) -> None:
     """Two releases of the same sources are equal, byte for byte. The digest identifies all files."""
-    release = project / "build" / "release"
-    first = {path.name: path.read_bytes() for path in release.iterdir()}
+    folder = project / "build" / "release"
+    first = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert sorted(first) == FILES
-    assert make(project, "--silent", "release").stdout.strip() == digest
-    assert {path.name: path.read_bytes() for path in release.iterdir()} == first
+    assert release(project, wheels).stdout.strip() == digest
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
     assert hashlib.sha256(first["SHA256SUMS"]).hexdigest() == digest
     lines = [f"{hashlib.sha256(first[name]).hexdigest()}  {name}\n" for name in FILES[1:]]
     assert first["SHA256SUMS"].decode() == "".join(lines)
@@ -90,21 +107,21 @@ def test_changed_or_missing_file_is_refused(project: Path, digest: str, name: st
 def test_checksums_do_not_replace_the_check_of_the_content(project: Path, digest: str) -> None:
     """A release whose own digest is right is still refused if its Terraform has something unknown."""
     assert digest
-    release = project / "build" / "release"
-    before = {name: (release / name).read_bytes() for name in ("chalice-prod.tf.json", "SHA256SUMS")}
+    folder = project / "build" / "release"
+    before = {name: (folder / name).read_bytes() for name in ("chalice-prod.tf.json", "SHA256SUMS")}
     try:
         document = json.loads(before["chalice-prod.tf.json"]) | {"data": {"external": {}}}
         text = json.dumps(document).encode()
-        (release / "chalice-prod.tf.json").write_bytes(text)
+        (folder / "chalice-prod.tf.json").write_bytes(text)
         old = hashlib.sha256(before["chalice-prod.tf.json"]).hexdigest().encode()
         sums = before["SHA256SUMS"].replace(old, hashlib.sha256(text).hexdigest().encode())
-        (release / "SHA256SUMS").write_bytes(sums)
+        (folder / "SHA256SUMS").write_bytes(sums)
         result = use(project, "prod", hashlib.sha256(sums).hexdigest())
         assert result.returncode == 1 and packaged(project) == []
         assert 'chalice.tf.json has "data". Do not deploy it' in result.stderr
     finally:
         for name, content in before.items():
-            (release / name).write_bytes(content)
+            (folder / name).write_bytes(content)
 
 
 def test_stage_and_digest_are_needed(project: Path, digest: str) -> None:
@@ -113,6 +130,15 @@ def test_stage_and_digest_are_needed(project: Path, digest: str) -> None:
     assert result.stderr == "make use-release: there is no stage live; the stages are dev, staging, prod.\n"
     result = make(project, "--silent", "use-release", "STAGE=prod", check=False)
     assert result.returncode != 0 and "make use-release: DIGEST is not set" in result.stderr
+
+
+def test_release_uses_only_the_wheels_whose_hashes_were_checked(tmp_path: Path) -> None:
+    """Chalice's own pip checks no hashes. So it gets the checked wheels only, also where an index is reachable."""
+    project = copied_project(tmp_path / "project")
+    (tmp_path / "wheels").mkdir()
+    result = release(project, tmp_path / "wheels", check=False)
+    assert result.returncode != 0 and not list((project / "build").iterdir())
+    assert result.stderr.startswith("make release: pip cannot download what eventsapp/requirements.txt needs")
 
 
 def test_zips_that_differ_are_refused(tmp_path: Path) -> None:
