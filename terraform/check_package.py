@@ -14,7 +14,6 @@ from typing import Any
 
 TERRAFORM = Path(__file__).resolve().parent
 STAGES = ("dev", "staging", "prod")
-MAX_BYTES = 4_000_000
 
 Rule = Callable[[Any], bool]
 
@@ -226,8 +225,6 @@ def parse(text: bytes, of: str) -> Any:
             raise Refused(f"{of} has a name twice in one object")
         return found
 
-    if len(text) > MAX_BYTES:
-        raise Refused(f"{of} has {len(text)} bytes")
     try:
         return json.loads(text.decode("utf-8"), object_pairs_hook=without_repeats)
     except (ValueError, RecursionError) as exc:

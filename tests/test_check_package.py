@@ -252,9 +252,9 @@ def test_other_calls_of_the_api_are_refused(packaged: Json, name: str) -> None:
     refused(with_part(packaged, ("locals", "chalice_api_swagger"), text))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", "{", "\ufeff{}", '{"locals": NaN}', "[" * 100_000, " " * 5_000_000])
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", "\ufeff{}", '{"locals": NaN}', "[" * 100_000])
 def test_other_texts_are_refused(text: str) -> None:
-    """A file that is no object of JSON, or is very large, is refused with a sentence."""
+    """A file that is no object of JSON is refused with a sentence."""
     refused(text.encode())
 
 
