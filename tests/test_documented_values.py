@@ -80,6 +80,9 @@ TYPE = (
     "a string of 1 to 128 characters: words of letters, digits, _ and - with single dots between them; "
     "the first word starts with a letter, as in order.paid.v2"
 )
+SUBJECT = (
+    "a string of 1 to 256 characters without control characters (U+0000 to U+001F, U+007F), as in orders/1001"
+)
 MOMENT = "a date and time with an offset (RFC 3339), as in 2026-01-31T09:30:00.000+08:00"
 HALF = "has half of a surrogate pair: send whole characters"
 
@@ -94,11 +97,13 @@ FAULTS: list[tuple[bytes, str, str]] = [  # body, pointer, text
     (b'{"type":"no type","payload":{}}', "/type", f"must be {TYPE}"),
     (b'{"type":"t","payload":1}', "/payload", "must be a JSON object"),
     (b'{"type":"t","payload":{},"id":"-"}', "/id", f"must be {ID}"),
+    (b'{"type":"t","payload":{},"subject":"a\\u0000"}', "/subject", f"must be {SUBJECT}"),
+    (b'{"type":"t","payload":{},"subject":"\\ud800"}', "/subject", HALF),
     (b'{"type":"t","payload":{},"occurred_at":"now"}', "/occurred_at", f"must be {MOMENT}"),
     (
         b'{"type":"t","payload":{},"x/y~":1}',
         "/x~1y~0",
-        "is not a field of an event; the fields are id, type, occurred_at, payload",
+        "is not a field of an event; the fields are id, type, subject, occurred_at, payload",
     ),
     (b'{"type":"t","payload":{"n":NaN}}', "/payload/n", "NaN is not JSON: send a number, a string or null"),
     (b'{"type":"t","payload":[-Infinity]}', "/payload", "must be a JSON object"),

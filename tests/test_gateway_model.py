@@ -74,7 +74,7 @@ VALUES = st.recursive(
 )
 FIELDS = st.fixed_dictionaries(
     {"type": TEXTS, "payload": st.dictionaries(st.text(max_size=3), VALUES, max_size=3)},
-    optional={"id": TEXTS, "occurred_at": TEXTS},
+    optional={"id": TEXTS, "subject": TEXTS, "occurred_at": TEXTS},
 )
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from msgspec import Raw, Struct
 
 from chalicelib.dynamodb import Item, Table
-from chalicelib.event import CallerFields, Content, Event, sent_fields
+from chalicelib.event import CallerFields, Content, Event, sent_fields, timestamp
 from chalicelib.problem import EventNotFound
 
 SECONDS_A_DAY = 86_400
@@ -40,7 +40,7 @@ class EventStore:
             **self._key(content.id),
             **{name: {"S": value} for name, value in sent_fields(content).items()},
             "tenant": {"S": self._tenant},
-            "created_at": {"S": _timestamp(now)},
+            "created_at": {"S": timestamp(datetime.fromtimestamp(now, UTC))},
             "payload": {"S": bytes(content.payload).decode()},
             "digest": {"S": content.digest},
             # A retry can meet the item that its own first attempt wrote. This id tells it from another call's item.
@@ -88,8 +88,3 @@ def _stored_event(item: Item) -> StoredEvent:
         digest=item["digest"]["S"],
         expires_at=int(item["expires_at"]["N"]) if "expires_at" in item else None,
     )
-
-
-def _timestamp(seconds: float) -> str:
-    """Return a time (epoch seconds) as RFC 3339 in UTC, with milliseconds."""
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat(timespec='milliseconds')[:-6]}Z"
