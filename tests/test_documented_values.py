@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from chalicelib import cors, dynamodb, event, faults, lossless_json, problem, token
-from chalicelib.problem import Fault, Problem
+from chalicelib.problem import Fault, ParameterFault, Problem
 from faulty_store import FaultyStore
 from in_process import InProcessApi
 from targets import Api, get
@@ -22,6 +22,7 @@ RETRY = {"Retry-After": "5"}
 
 PROBLEMS: list[tuple[Problem, str, int, str, dict[str, str]]] = [  # type, status, title, its own headers
     (problem.InvalidEvent([Fault("/type", "is missing")]), "invalid-event", 400, "Bad Request", {}),
+    (problem.InvalidQuery([ParameterFault("limit", "is wrong")]), "invalid-query", 400, "Bad Request", {}),
     (problem.BadRequest("The request is wrong."), "bad-request", 400, "Bad Request", {}),
     (problem.Unauthorized(), "unauthorized", 401, "Unauthorized", BEARER),
     (problem.Forbidden(), "forbidden", 403, "Forbidden", SCOPE),
@@ -60,16 +61,20 @@ def test_each_problem_type_is_in_the_table() -> None:
 
 
 def test_members_of_problems() -> None:
-    """`errors` has pointer and detail of each fault, 100 at most; `limit` has the bytes; there is no other member."""
+    """`errors` has place and detail of each fault, 100 at most; `limit` has the bytes; there is no other member."""
     common = {"type", "title", "status", "detail"}
+    members = {problem.InvalidEvent: {"errors"}, problem.InvalidQuery: {"errors"}, problem.BodyTooLarge: {"limit"}}
     for raised, *_ in PROBLEMS:
-        extra = {problem.InvalidEvent: {"errors"}, problem.BodyTooLarge: {"limit"}}.get(type(raised), set())
+        extra = members.get(type(raised), set())
         assert raised.body(None).keys() == common | extra
     many_faults = [Fault(f"/payload/{n}", "is wrong") for n in range(101)]
     assert problem.InvalidEvent(many_faults[:100]).detail == "`errors` lists each fault."
     many = problem.InvalidEvent(many_faults).body(None)
     assert many["detail"] == "`errors` lists the first 100 faults."
     assert many["errors"] == [{"pointer": f"/payload/{n}", "detail": "is wrong"} for n in range(100)]
+    wrong = problem.InvalidQuery([ParameterFault(f"p{n}", "is wrong") for n in range(101)]).body(None)
+    assert wrong["detail"] == many["detail"]
+    assert wrong["errors"] == [{"parameter": f"p{n}", "detail": "is wrong"} for n in range(100)]
 
 
 # Fault texts
@@ -143,7 +148,7 @@ def test_fault_has_its_text(body: bytes, pointer: str, text: str) -> None:
         (event.MAX_BODY_BYTES, 262_144),
         (lossless_json.MAX_DEPTH, 64),
         (faults.MAX_POINTER, 256),
-        (problem.InvalidEvent.MOST_FAULTS, 100),
+        (problem.MOST_FAULTS, 100),
         (problem.MEDIA_TYPE, "application/problem+json"),
         (token.SCOPES, ("events:write", "events:read")),
         (token.TENANT.pattern, "[a-z0-9][a-z0-9-]{0,62}"),

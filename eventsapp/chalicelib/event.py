@@ -115,13 +115,18 @@ def parse(body: bytes) -> Content:
 
     Raises BodyTooLarge, and InvalidEvent with every fault.
     """
-    if len(body) > MAX_BODY_BYTES:
-        raise BodyTooLarge(MAX_BODY_BYTES)
+    require_size(len(body))
     try:
         document, may_be_too_deep = lossless_json.decode(body)
     except lossless_json.NotJson as exc:
         raise InvalidEvent([Fault("", str(exc))]) from exc
     return check(document, may_be_too_deep)
+
+
+def require_size(size: int) -> None:
+    """Raise BodyTooLarge if an event has too many bytes."""
+    if size > MAX_BODY_BYTES:
+        raise BodyTooLarge(MAX_BODY_BYTES)
 
 
 def check(document: Any, may_be_too_deep: bool) -> Content:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.lossless_json import MAX_DEPTH, TOO_DEEP, InvalidValue
-from chalicelib.problem import Fault, InvalidEvent
+from chalicelib.problem import MOST_FAULTS, Fault
 
 MAX_POINTER = 256  # characters of a JSON pointer in a response
 
@@ -21,7 +21,7 @@ def find_faults(document: Any, declaration: type[msgspec.Struct], checks: Checks
 
     `declaration` declares the fields. `checks` holds the rules that a declaration cannot express.
     """
-    return list(itertools.islice(_faults(document, declaration, checks), InvalidEvent.MOST_FAULTS + 1))
+    return list(itertools.islice(_faults(document, declaration, checks), MOST_FAULTS + 1))
 
 
 def matches(value: Any, rule: Any) -> bool:
