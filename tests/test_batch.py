@@ -151,7 +151,9 @@ def test_body_that_is_no_json_fails_as_a_whole(body: bytes, detail: str) -> None
     assert detail_of(body) == detail
 
 
-TOKENS = [b"[", b"]", b",", b"{", b"}", b":", b'"', b"\\", b" ", b"NaN", b"1", b"\\ud800", b"\xff", EVENT, b'{"id":"b"}']
+TOKENS = [
+    b"[", b"]", b",", b"{", b"}", b":", b'"', b"\\", b" ", b"NaN", b"1", b"\\ud800", b"\xff", EVENT, b'{"id":"b"}',
+]  # fmt: skip
 
 
 @given(st.one_of(st.binary(max_size=200), st.lists(st.sampled_from(TOKENS), max_size=20).map(b"".join)))

@@ -136,7 +136,8 @@ def test_any_bytes_are_handled(body: bytes) -> None:
 
 
 @given(st.lists(st.sampled_from([b'"', b"\\", b"{", b"}", b"[", b"]", b":", b",", b"NaN", b"1", b"\\ud800", b"\xff",
-                                 b'"payload"', b'"type"', b'"subject"', b'"t"', b'"a"', b"null", b" "]), max_size=40))  # fmt: skip
+                                 b'"payload"', b'"type"', b'"subject"', b'"t"', b'"a"', b"null",
+                                 b" "]), max_size=40))  # fmt: skip
 def test_any_json_tokens_are_handled(tokens: list[bytes]) -> None:
     """A body that is almost JSON is a valid event or gets a documented error."""
     check_parsing(b"".join(tokens))

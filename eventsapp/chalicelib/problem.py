@@ -1,11 +1,9 @@
 """Errors as problem details (RFC 9457). Every module may raise them, and every error response has this one form."""
 
 from collections.abc import Sequence
-from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 MEDIA_TYPE = "application/problem+json"
-MOST_FAULTS = 100  # that a response lists
 MOST_FAULTS = 100  # that a response lists
 RETRY_LATER = {"Retry-After": "5"}  # seconds, after a failure that may be gone by then
 SEND_AGAIN = (
@@ -69,12 +67,6 @@ class Problem(Exception):
         }
 
 
-def _list_detail(faults: Sequence[object]) -> str:
-    """Return the detail of a problem that lists its faults."""
-    number = "each fault" if len(faults) <= MOST_FAULTS else f"the first {MOST_FAULTS} faults"
-    return f"`errors` lists {number}."
-
-
 def _summary(faults: Sequence[object]) -> str:
     """Return the detail of a problem that lists its faults."""
     number = "each fault" if len(faults) <= MOST_FAULTS else f"the first {MOST_FAULTS} faults"
@@ -87,7 +79,7 @@ class InvalidEvent(Problem):
     status, type = 400, "invalid-event"
 
     def __init__(self, faults: list[Fault]) -> None:
-        super().__init__(_list_detail(faults), errors=[fault._asdict() for fault in faults[:MOST_FAULTS]])
+        super().__init__(_summary(faults), errors=[fault._asdict() for fault in faults[:MOST_FAULTS]])
 
 
 class InvalidQuery(Problem):
@@ -96,7 +88,7 @@ class InvalidQuery(Problem):
     status, type = 400, "invalid-query"
 
     def __init__(self, faults: list[ParameterFault]) -> None:
-        super().__init__(_list_detail(faults), errors=[fault._asdict() for fault in faults[:MOST_FAULTS]])
+        super().__init__(_summary(faults), errors=[fault._asdict() for fault in faults[:MOST_FAULTS]])
 
 
 class BadRequest(Problem):
