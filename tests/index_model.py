@@ -60,12 +60,12 @@ def follow(
     model: IndexModel, parameters: dict[str, str], *, now: float, shards: int = 1, most: int | None = None
 ) -> Iterator[tuple[Page, str]]:
     """Yield the pages of a query of the tenant acme and their cursors, until there is no more."""
-    cursor = None
+    values = {name: [value] for name, value in parameters.items()}
     for _ in range(1000):
-        values = {**parameters, **({} if cursor is None else {"cursor": cursor})}
-        query = listing.parse({name: [value] for name, value in values.items()}, now)
+        query = listing.parse(values, now)
         page = model.read(query, "acme", shards, most)
         cursor = query.cursor(page.continue_after)
+        values["cursor"] = [cursor]
         yield page, cursor
         if not page.has_more:
             return
