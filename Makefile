@@ -1,6 +1,6 @@
 # All commands of this project. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run token test contract bench package region plan apply url deploy-local destroy-local clean
+.PHONY: help run token test contract bench scale package region plan apply url deploy-local destroy-local clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -38,6 +38,9 @@ contract: $(installed) ## check a running API against the contract: EVENT_API_TO
 
 bench: $(installed) ## measure the app against a bare Lambda handler (about two minutes)
 	@$(python) tests/bench.py
+
+scale: $(installed) ## simulate DynamoDB's partitions at 10,000 events a second with 1, 4 and 16 shards (seconds)
+	@PYTHONPATH=eventsapp $(python) tests/scale.py
 
 package: $(installed) ## build a stage's zip and its Terraform: make package STAGE=prod (default: dev)
 	@$(python) terraform/package.py "$(STAGE)"

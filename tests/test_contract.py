@@ -17,7 +17,9 @@ from bodies import (
     INVALID_TIMES,
     NOT_OBJECTS,
     NOT_PAYLOADS,
+    NOT_SUBJECTS,
     NOT_TYPES,
+    SUBJECTS,
     TYPES,
     REFUSED_PAYLOADS,
 )
@@ -145,6 +147,20 @@ def test_valid_type_is_accepted(api: Api, event_type: str) -> None:
 def test_invalid_type_is_refused(api: Api, event_type: Any) -> None:
     """A type that breaks its rule is a fault at /type."""
     assert_faults(post(api, an_event(type=event_type)), "/type")
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_valid_subject_is_accepted(api: Api, subject: str) -> None:
+    """A valid subject comes back unchanged."""
+    event = an_event(subject=subject)
+    assert post(api, event).json["subject"] == subject
+    assert get(api, event["id"]).json["subject"] == subject
+
+
+@pytest.mark.parametrize("subject", [*NOT_SUBJECTS, "\ud800"])
+def test_invalid_subject_is_refused(api: Api, subject: Any) -> None:
+    """A subject that breaks its rule is a fault at /subject."""
+    assert_faults(post(api, an_event(subject=subject)), "/subject")
 
 
 @pytest.mark.parametrize("payload", NOT_PAYLOADS)
@@ -292,6 +308,8 @@ def test_spelling_does_not_change_the_content(api: Api) -> None:
         ('"payload":{"n":"\u00e9"}', '"payload":{"n":"e\u0301"}'),
         ('"payload":{"n":1}', '"payload":{"N":1}'),
         ('"payload":{"n":10000000000000000}', '"payload":{"n":10000000000000001}'),
+        ('"payload":{}', '"payload":{},"subject":"a"'),
+        ('"payload":{},"subject":"a"', '"payload":{},"subject":"A"'),
         ('"payload":{}', '"payload":{},"occurred_at":"2026-01-31T09:30:00Z"'),
         (
             '"payload":{},"occurred_at":"2026-01-31T09:30:00Z"',

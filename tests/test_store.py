@@ -76,8 +76,8 @@ def test_miss_is_read_again_consistently(client: BaseClient, calls: list[Any]) -
 
 
 def test_item_has_an_attribute_for_each_field(client: BaseClient) -> None:
-    """Type, times and digest are attributes; the payload is JSON text."""
-    body = b'{"id":"a","type":"t","payload":{"n": 1.0},"occurred_at":"2026-01-31T09:30:00Z"}'
+    """Type, subject, times and digest are attributes; the payload is JSON text."""
+    body = b'{"id":"a","type":"t","subject":"s","payload":{"n": 1.0},"occurred_at":"2026-01-31T09:30:00Z"}'
     stored, _ = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0).write(parse(body))
     item = client.get_item(TableName="events", Key={"pk": {"S": "acme/a"}})["Item"]
     assert re.fullmatch(r"[0-9a-f]{32}", item.pop("write_id")["S"])
@@ -86,6 +86,7 @@ def test_item_has_an_attribute_for_each_field(client: BaseClient) -> None:
         "tenant": {"S": "acme"},
         "id": {"S": "a"},
         "type": {"S": "t"},
+        "subject": {"S": "s"},
         "occurred_at": {"S": "2026-01-31T09:30:00Z"},
         "created_at": {"S": stored.event.created_at},
         "payload": {"S": '{"n":1.0}'},
