@@ -1,9 +1,10 @@
 """Values that callers may rely on, as literals in one table each: none of them changes unnoticed."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
-from chalicelib import cors, dynamodb, event, faults, lossless_json, problem, token
+from chalicelib import batch, cors, dynamodb, event, faults, index, listing, lossless_json, problem, token
 from chalicelib.problem import Fault, ParameterFault, Problem
 from faulty_store import FaultyStore
 from in_process import InProcessApi
@@ -146,6 +147,14 @@ def test_fault_has_its_text(body: bytes, pointer: str, text: str) -> None:
     ("value", "documented"),
     [
         (event.MAX_BODY_BYTES, 262_144),
+        (batch.MAX_EVENTS, 100),
+        (batch.MAX_BATCH_BYTES, 1_048_576),
+        (index.INDEXES, ("by_time", "by_type", "by_subject")),
+        (index.POSITION, "position"),
+        (tuple(listing.PARAMETERS), ("type", "subject", "from", "to", "order", "limit", "cursor")),
+        ((listing.DEFAULT_LIMIT, listing.MAX_LIMIT), (20, 100)),
+        (listing.HORIZON, timedelta(seconds=10)),
+        (listing.MAX_FILTERED_ENTRIES, 1_000),
         (lossless_json.MAX_DEPTH, 64),
         (faults.MAX_POINTER, 256),
         (problem.MOST_FAULTS, 100),
