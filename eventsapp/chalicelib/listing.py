@@ -28,6 +28,7 @@ HORIZON = timedelta(seconds=10)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
+TIME_PARTS = re.compile(r"(.{16}):(..)(?:\.([0-9]+))?(Z|[+-].{5})")  # of an RFC 3339 time in capitals
 FIRST_MOMENT, LAST_MOMENT = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 FIRST_TIME, LAST_TIME = event.timestamp(FIRST_MOMENT), event.timestamp(LAST_MOMENT)  # of the years 1 to 9999
 
@@ -203,9 +204,6 @@ def _time(text: str) -> str | None:
     milliseconds = moment // MILLISECOND + int(fraction[:3].ljust(3, "0")) + bool(fraction[3:].strip("0"))
     since_epoch = min(max(milliseconds * MILLISECOND, FIRST_MOMENT - EPOCH), LAST_MOMENT - EPOCH)
     return event.timestamp(EPOCH + since_epoch)
-
-
-TIME_PARTS = re.compile(r"(.{16}):(..)(?:\.([0-9]+))?(Z|[+-].{5})")
 
 
 def _order(text: str) -> str | None:
