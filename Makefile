@@ -8,6 +8,7 @@ python := $(venv)/bin/python
 installed := $(venv)/.installed
 PORT ?= 8000
 AUTH ?= on
+WORKERS ?= 4
 STAGE ?= dev
 terraform := terraform -chdir=terraform
 # Only a stage's tfvars file has its region. The state of all stages is in the region of prod.
@@ -25,9 +26,9 @@ run: $(installed) ## run the API on http://127.0.0.1:8000 (PORT=8001 for another
 token: $(installed) ## create, list, show, revoke or rotate a caller's token: make token ARGS="create --help"
 	@$(python) eventsapp/token_cli.py $(ARGS)
 
-test: $(installed) ## check everything: pylint, pytest, coverage
+test: $(installed) ## check everything: pylint, pytest, coverage (WORKERS=8 for more tests at once)
 	@rm -rf build/coverage; mkdir -p build/coverage; trap 'rm -rf build/coverage' EXIT; trap 'exit 1' HUP INT TERM; \
-	  $(python) -m coverage run -m pytest -n 4 --dist loadfile --no-loadscope-reorder && \
+	  $(python) -m coverage run -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder && \
 	  $(python) -m coverage combine --quiet && \
 	  $(python) -m coverage report
 	@echo "make test: all passed (pylint 10/10, pytest, branch coverage of eventsapp/ at least 95 %)."

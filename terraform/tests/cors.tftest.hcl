@@ -2,10 +2,6 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-variables {
-  firewall = { requests_per_address = 1234 }
-}
-
 run "without_origins_the_api_is_as_packaged" {
   variables {
     cors_origins = []
@@ -24,15 +20,6 @@ run "without_origins_the_api_is_as_packaged" {
   assert {
     condition     = aws_lambda_function.api_handler.environment[0].variables.CORS_ORIGINS == ""
     error_message = "Without origins, the function allows no origin."
-  }
-
-  assert {
-    condition = jsonencode(flatten([
-      for rule in aws_wafv2_web_acl.this[0].rule : [
-        for header in one(one(one(rule.action).block).custom_response).response_header : header.name
-      ] if length(one(rule.statement).regex_match_statement) == 1
-    ])) == jsonencode(["Cache-Control"])
-    error_message = "Without origins, the firewall's response has no CORS header."
   }
 }
 
@@ -111,80 +98,7 @@ run "with_origins_a_preflight_needs_no_token" {
   }
 
   assert {
-    condition = jsonencode(sort(flatten([
-      for rule in aws_wafv2_web_acl.this[0].rule : [
-        for header in one(one(one(rule.action).block).custom_response).response_header :
-        "${header.name}: ${header.value}"
-      ] if length(one(rule.statement).regex_match_statement) == 1
-    ]))) == jsonencode(["Access-Control-Allow-Origin: *", "Cache-Control: no-store"])
-    error_message = "A page can read the firewall's 413."
-  }
-
-  assert {
     condition     = aws_api_gateway_method_settings.this.method_path == "*/*"
     error_message = "OPTIONS is throttled like the other methods."
   }
-}
-
-run "every_page_can_be_allowed" {
-  command = plan
-
-  variables {
-    cors_origins = ["*"]
-  }
-
-  assert {
-    condition     = aws_lambda_function.api_handler.environment[0].variables.CORS_ORIGINS == "*"
-    error_message = "The function allows every origin."
-  }
-}
-
-run "an_origin_with_a_path_stops_the_plan" {
-  command = plan
-
-  variables {
-    cors_origins = ["https://app.example.com/"]
-  }
-
-  expect_failures = [var.cors_origins]
-}
-
-run "an_origin_without_tls_stops_the_plan" {
-  command = plan
-
-  variables {
-    cors_origins = ["http://app.example.com"]
-  }
-
-  expect_failures = [var.cors_origins]
-}
-
-run "an_origin_with_a_wildcard_stops_the_plan" {
-  command = plan
-
-  variables {
-    cors_origins = ["https://*.example.com"]
-  }
-
-  expect_failures = [var.cors_origins]
-}
-
-run "a_default_port_stops_the_plan" {
-  command = plan
-
-  variables {
-    cors_origins = ["https://app.example.com:443"]
-  }
-
-  expect_failures = [var.cors_origins]
-}
-
-run "every_page_and_one_more_stop_the_plan" {
-  command = plan
-
-  variables {
-    cors_origins = ["*", "https://app.example.com"]
-  }
-
-  expect_failures = [var.cors_origins]
 }

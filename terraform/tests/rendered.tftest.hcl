@@ -16,6 +16,7 @@ override_data {
 variables {
   firewall     = { requests_per_address = 1234 }
   customer_key = true
+  cors_origins = ["https://app.example.com"]
 }
 
 # tests/test_terraform.py reads this plan too: it tests the key's policy and the firewall's expression.

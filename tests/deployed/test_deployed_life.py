@@ -88,7 +88,11 @@ def test_running_stage_can_get_a_key_a_firewall_and_limits(stack: Stack, bare_ap
     assert_encrypted_and_limited(stack)
     *_, api_id, stage = bare_api.path.split("/")
     stage_arn = f"arn:aws:apigateway:{stack.region}::/restapis/{api_id}/stages/{stage}"
-    assert stack.aws.client("wafv2").get_web_acl_for_resource(ResourceArn=stage_arn)["WebACL"]["Name"] == FUNCTION
+    firewalls = stack.aws.client("wafv2")
+    firewall = firewalls.get_web_acl_for_resource(ResourceArn=stage_arn)["WebACL"]
+    log = firewalls.get_logging_configuration(ResourceArn=firewall["ARN"])["LoggingConfiguration"]
+    assert firewall["Name"] == FUNCTION
+    assert [arn.split(":")[6] for arn in log["LogDestinationConfigs"]] == [f"aws-waf-logs-{FUNCTION}"]
     for caller in CALLERS[-4:]:
         check(bare_api, admin, caller, "GET")
 

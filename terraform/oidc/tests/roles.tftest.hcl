@@ -234,26 +234,3 @@ run "the_accounts_own_provider_must_take_our_audience" {
 
   expect_failures = [data.aws_iam_openid_connect_provider.github]
 }
-
-run "a_name_that_github_does_not_have_and_one_id_without_the_other_are_refused" {
-  command = plan
-
-  variables {
-    github_owner   = "octo-*"
-    github_repo    = "octo-org/events"
-    github_repo_id = "45817"
-  }
-
-  expect_failures = [var.github_owner, var.github_repo, var.github_repo_id]
-}
-
-run "an_id_that_is_no_number_is_refused" {
-  command = plan
-
-  variables {
-    github_owner_id = "*"
-    github_repo_id  = "45817"
-  }
-
-  expect_failures = [var.github_owner_id]
-}
