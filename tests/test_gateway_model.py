@@ -21,7 +21,7 @@ def _model(chalice_package: Path) -> Json:
     """Return the model that is deployed. It is JSON Schema draft 4."""
     merged = merge(json.loads((chalice_package / "chalice.tf.json").read_text()))
     swagger = merged["locals"]["chalice_api_swagger"].replace(CACHE_SECONDS, "300")
-    model = json.loads(swagger)["definitions"]["PostedEvent"]
+    model = json.loads(swagger)["definitions"]["PostedBody"]
     jsonschema.Draft4Validator.check_schema(model)
     return model
 

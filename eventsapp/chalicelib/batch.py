@@ -19,6 +19,13 @@ class Refused(Struct, frozen=True):
     problem: Problem
 
 
+def too_large() -> BodyTooLarge:
+    """Return the problem of a body that is larger than every body may be."""
+    return BodyTooLarge(
+        MAX_BATCH_BYTES, "send fewer events at a time, or store large data elsewhere and post its address"
+    )
+
+
 def is_batch(body: bytes) -> bool:
     """Tell whether a body is meant as a batch: it starts as a JSON array."""
     return re.match(rb"[ \t\r\n]*\[", body) is not None
@@ -30,7 +37,7 @@ def parse(body: bytes) -> list[event.Content | Refused]:
     Raises BodyTooLarge and InvalidEvent if the body as a whole is wrong.
     """
     if len(body) > MAX_BATCH_BYTES:
-        raise BodyTooLarge(MAX_BATCH_BYTES, "send fewer events at a time")
+        raise too_large()
     try:
         elements = lossless_json.decode_array(body, MAX_EVENTS + 1)
     except lossless_json.NotJson as exc:

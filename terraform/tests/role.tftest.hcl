@@ -33,8 +33,17 @@ run "each_function_has_its_permissions_and_no_other_within_its_boundary" {
       ]]) == jsonencode([
       [
         "Allow",
-        ["dynamodb:GetItem", "dynamodb:PutItem"],
+        ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"],
         ["arn:aws:dynamodb:ap-southeast-1:123456789012:table/the-one"],
+      ],
+      [
+        "Allow",
+        ["dynamodb:Query"],
+        [
+          "arn:aws:dynamodb:ap-southeast-1:123456789012:table/the-one/index/by_subject",
+          "arn:aws:dynamodb:ap-southeast-1:123456789012:table/the-one/index/by_time",
+          "arn:aws:dynamodb:ap-southeast-1:123456789012:table/the-one/index/by_type",
+        ],
       ],
       [
         "Allow",
