@@ -114,7 +114,7 @@ def test_posted_events_are_validated_whatever_their_media_type(swagger: Json) ->
     post = swagger["paths"]["/events"]["post"]
     assert post["consumes"] == ["application/json", "$default"]
     assert post["parameters"] == [
-        {"in": "body", "name": "PostedEvent", "required": True, "schema": {"$ref": "#/definitions/PostedEvent"}}
+        {"in": "body", "name": "PostedBody", "required": True, "schema": {"$ref": "#/definitions/PostedBody"}}
     ]
     validators = swagger["x-amazon-apigateway-request-validators"]
     assert validators[post["x-amazon-apigateway-request-validator"]] == {
