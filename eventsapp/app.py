@@ -1,19 +1,27 @@
 """The Event API over HTTP: `POST /events` stores an event, `GET /events/{id}` returns it."""
 
+# pylint: disable=wrong-import-position  # garbage collection is off during the imports
+import gc
+import os
+
+# Lambda has a full core during its init phase, whatever the function's memory is. The init phase creates objects that
+# stay. Searching them for garbage would take a twentieth of a cold start, and a part of each request's time later.
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    gc.disable()
+
 import functools
 import importlib.util
-import os
 import time
 from collections.abc import Callable
 from urllib.parse import unquote
 
 import msgspec
-from botocore.client import BaseClient
 from chalice import AuthResponse, AuthRoute, Chalice, Response
 from chalice.app import AuthRequest, Request
 
 from chalicelib import cors, event, headers, problem, token
 from chalicelib.dynamodb import AUTHORIZER_SECONDS, HANDLER_SECONDS, Table, create_client
+from chalicelib.signed_http import SignedHttp
 from chalicelib.store import EventStore, StoredEvent
 
 # Chalice's command line sets this variable; Lambda does not, and the package has no such folder.
@@ -33,14 +41,9 @@ UNSUPPORTED_METHODS = AuthRoute("/*", ["DELETE", "OPTIONS", "PATCH", "PUT"])  # 
 
 
 @functools.cache
-def dynamodb() -> BaseClient:
+def dynamodb() -> SignedHttp:
     """Return the client of both tables. It is created once."""
     return create_client()
-
-
-if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-    # Lambda's init phase has a full core, whatever the function's memory is.
-    dynamodb()
 
 
 @app.authorizer(ttl_seconds=300)
@@ -216,3 +219,9 @@ def problem_response(error: problem.Problem, request: Request | None) -> Respons
     if request is not None:
         request_id = request.context.get("requestId") or request.lambda_context.aws_request_id
     return Response(error.body(request_id), error.headers, error.status)
+
+
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    dynamodb()
+    gc.freeze()
+    gc.enable()

@@ -24,7 +24,7 @@ sys.path.append(str(ROOT / "terraform"))
 from package import package_app  # pylint: disable=wrong-import-position  # after the path to it
 
 BUILD = ROOT / "build" / "bench"
-ROUNDS = 21
+ROUNDS = int(os.environ.get("ROUNDS", "21"))
 WARM_REQUESTS = 500
 WANTED = {
     "cold start CPU": 1.10,
@@ -35,7 +35,7 @@ WANTED = {
 }
 # The token is joined from parts, so that no secret scanner reports it.
 TOKEN = "_".join(("evt", "4fJq0ZpXn2RkYw8T", "1YmVzdCBzZWNyZXQgb2YgYSBiZW5jaG1hcmsgMTIzND2Pex3q"))
-MAX_ZIP_BYTES = 300 * 1024
+MAX_ZIP_BYTES = 400 * 1024
 
 BARE_HANDLER = '''
 import datetime, hashlib, hmac, json, os, re, time, uuid

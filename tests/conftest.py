@@ -35,8 +35,9 @@ import app as event_api
 import token_admin
 from bench import package
 from chalicelib.token import SCOPES
+from faulty_store import FaultyStore
 from leaks import LeakDetector
-from in_process import InProcessApi, tables_in_moto
+from in_process import InProcessApi, aws_in_moto, tables_in_moto
 from merge.__main__ import merge
 from merge.swagger_steps import CACHE_SECONDS
 from processes import LocalProcess, eventually
@@ -136,6 +137,22 @@ def _in_process_api() -> Iterator[Api]:
     with tables_in_moto() as client:
         token, _ = token_admin.TokenAdmin(client, "tokens").create("local", "test", frozenset(SCOPES), None)
         yield InProcessApi(event_api.app, token)
+
+
+@pytest.fixture(name="recorder", scope="module")
+def _recorder() -> Iterator[FaultyStore]:
+    """Return a proxy in front of moto's AWS. It records the calls of DynamoDB."""
+    with aws_in_moto() as endpoint:
+        store = FaultyStore(endpoint)
+        yield store
+        store.close()
+
+
+@pytest.fixture(name="calls")
+def _calls(recorder: FaultyStore) -> list[tuple[str, dict[str, Any]]]:
+    """Return the calls of DynamoDB that the test makes, with their parameters."""
+    recorder.requests.clear()
+    return recorder.requests
 
 
 @pytest.fixture(name="data_dir")

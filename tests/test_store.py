@@ -7,31 +7,29 @@ from typing import Any
 
 import pytest
 from botocore.client import BaseClient
-from moto import mock_aws
+from faulty_store import FaultyStore
+from in_process import app_tables
 
 from chalicelib.event import Content, parse
 from chalicelib.problem import EventNotFound, StoreUnavailable
 from chalicelib.dynamodb import HANDLER_SECONDS, Table, create_client
+from chalicelib.signed_http import SignedHttp
 from chalicelib.store import SECONDS_A_DAY, EventStore
-from local.aws import TABLES
 
 
-@pytest.fixture(name="calls")
-def _calls() -> list[tuple[str, dict[str, Any]]]:
-    """The DynamoDB calls made, with their parameters."""
-    return []
+@pytest.fixture(name="admin")
+def _admin(recorder: FaultyStore) -> Iterator[BaseClient]:
+    """A client of the tables, for calls that the store cannot make."""
+    with app_tables(recorder.upstream) as client:
+        yield client
 
 
 @pytest.fixture(name="client")
-def _client(calls: list[tuple[str, dict[str, Any]]]) -> Iterator[BaseClient]:
-    """A client of an AWS that has the table."""
-    with mock_aws():
-        client = create_client()
-        client.create_table(**TABLES[0])
-        client.meta.events.register(
-            "provide-client-params.dynamodb", lambda params, model, **_: calls.append((model.name, params))
-        )
-        yield client
+def _client(admin: BaseClient, recorder: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> SignedHttp:
+    """The app's client of an AWS that has the tables."""
+    del admin
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", recorder.url)
+    return create_client()
 
 
 def content(payload: str = '{"n":1}', event_id: str = "a") -> Content:
@@ -39,7 +37,7 @@ def content(payload: str = '{"n":1}', event_id: str = "a") -> Content:
     return parse(b'{"id":"%s","type":"t","payload":%s}' % (event_id.encode(), payload.encode()))
 
 
-def test_written_event_is_read(client: BaseClient) -> None:
+def test_written_event_is_read(client: SignedHttp) -> None:
     """read returns the event that write returned."""
     store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0)
     stored, written = store.write(content())
@@ -48,7 +46,7 @@ def test_written_event_is_read(client: BaseClient) -> None:
     assert bytes(stored.event.payload) == b'{"n":1}'
 
 
-def test_write_costs_one_call(client: BaseClient, calls: list[Any]) -> None:
+def test_write_costs_one_call(client: SignedHttp, calls: list[Any]) -> None:
     """A write, a replay and a conflict are one conditional PutItem each, and no read."""
     store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0)
     first, _ = store.write(content())
@@ -59,7 +57,7 @@ def test_write_costs_one_call(client: BaseClient, calls: list[Any]) -> None:
     assert all(params["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD" for _, params in calls)
 
 
-def test_hit_costs_one_eventually_consistent_read(client: BaseClient, calls: list[Any]) -> None:
+def test_hit_costs_one_eventually_consistent_read(client: SignedHttp, calls: list[Any]) -> None:
     """A hit costs one eventually consistent read, which is half the price."""
     store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0)
     store.write(content())
@@ -68,18 +66,18 @@ def test_hit_costs_one_eventually_consistent_read(client: BaseClient, calls: lis
     assert [(name, params["ConsistentRead"]) for name, params in calls] == [("GetItem", False)]
 
 
-def test_miss_is_read_again_consistently(client: BaseClient, calls: list[Any]) -> None:
+def test_miss_is_read_again_consistently(client: SignedHttp, calls: list[Any]) -> None:
     """A miss is read again with a consistent read, so callers see their own writes."""
     with pytest.raises(EventNotFound):
         EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0).read("a")
     assert [(name, params["ConsistentRead"]) for name, params in calls] == [("GetItem", False), ("GetItem", True)]
 
 
-def test_item_has_an_attribute_for_each_field(client: BaseClient) -> None:
+def test_item_has_an_attribute_for_each_field(client: SignedHttp, admin: BaseClient) -> None:
     """Type, subject, times and digest are attributes; the payload is JSON text."""
     body = b'{"id":"a","type":"t","subject":"s","payload":{"n": 1.0},"occurred_at":"2026-01-31T09:30:00Z"}'
     stored, _ = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0).write(parse(body))
-    item = client.get_item(TableName="events", Key={"pk": {"S": "acme/a"}})["Item"]
+    item = admin.get_item(TableName="events", Key={"pk": {"S": "acme/a"}})["Item"]
     assert re.fullmatch(r"[0-9a-f]{32}", item.pop("write_id")["S"])
     assert item == {
         "pk": {"S": "acme/a"},
@@ -94,7 +92,7 @@ def test_item_has_an_attribute_for_each_field(client: BaseClient) -> None:
     }
 
 
-def test_retention_sets_when_an_event_ends(client: BaseClient) -> None:
+def test_retention_sets_when_an_event_ends(client: SignedHttp) -> None:
     """With a retention, an item has the second at which the retention ends."""
     before = int(time.time())
     stored, _ = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 2).write(content())
@@ -102,9 +100,9 @@ def test_retention_sets_when_an_event_ends(client: BaseClient) -> None:
     assert before <= stored.expires_at - 2 * SECONDS_A_DAY <= time.time()
 
 
-def expire(client: BaseClient, event_id: str) -> None:
+def expire(admin: BaseClient, event_id: str) -> None:
     """End an event's retention now. DynamoDB has not removed the item yet."""
-    client.update_item(
+    admin.update_item(
         TableName="events",
         Key={"pk": {"S": f"acme/{event_id}"}},
         UpdateExpression="SET expires_at = :now",
@@ -112,26 +110,26 @@ def expire(client: BaseClient, event_id: str) -> None:
     )
 
 
-def test_expired_event_is_gone_before_dynamodb_removes_it(client: BaseClient) -> None:
+def test_expired_event_is_gone_before_dynamodb_removes_it(client: SignedHttp, admin: BaseClient) -> None:
     """An event whose retention has ended is not found."""
     store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 1)
     store.write(content())
-    expire(client, "a")
+    expire(admin, "a")
     with pytest.raises(EventNotFound):
         store.read("a")
 
 
-def test_id_of_an_expired_event_is_free(client: BaseClient) -> None:
+def test_id_of_an_expired_event_is_free(client: SignedHttp, admin: BaseClient) -> None:
     """An id can be used again after the retention of its event."""
     store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 1)
     store.write(content())
-    expire(client, "a")
+    expire(admin, "a")
     stored, written = store.write(content('{"n":2}'))
     assert written
     assert store.read("a") == stored
 
 
-def test_id_belongs_to_one_tenant(client: BaseClient) -> None:
+def test_id_belongs_to_one_tenant(client: SignedHttp) -> None:
     """Two tenants can use one id, and neither sees the other's event."""
     acme, other = (EventStore(Table(client, "events", HANDLER_SECONDS), tenant, 0) for tenant in ("acme", "other"))
     assert acme.write(content())[1]
@@ -142,7 +140,7 @@ def test_id_belongs_to_one_tenant(client: BaseClient) -> None:
     assert (other.read("a"), bytes(acme.read("a").event.payload)) == (other_event, b'{"n":1}')
 
 
-def test_event_of_another_tenant_costs_the_same_calls_as_an_unknown_one(client: BaseClient, calls: list[Any]) -> None:
+def test_event_of_another_tenant_costs_the_same_calls_as_an_unknown_one(client: SignedHttp, calls: list[Any]) -> None:
     """The calls do not tell whether another tenant uses the id."""
     EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0).write(content())
     store = EventStore(Table(client, "events", HANDLER_SECONDS), "other", 0)
@@ -155,7 +153,7 @@ def test_event_of_another_tenant_costs_the_same_calls_as_an_unknown_one(client: 
     assert calls_of_each[0] == calls_of_each[1] == [("GetItem", consistent, {"pk"}) for consistent in (False, True)]
 
 
-def test_permanent_error_is_not_retried(client: BaseClient, calls: list[Any]) -> None:
+def test_permanent_error_is_not_retried(client: SignedHttp, calls: list[Any]) -> None:
     """A missing table is called once."""
     store = EventStore(Table(client, "another-table", HANDLER_SECONDS), "acme", 0)
     for call in (lambda: store.write(content()), lambda: store.read("a")):
@@ -168,6 +166,5 @@ def test_permanent_error_is_not_retried(client: BaseClient, calls: list[Any]) ->
 def test_missing_credentials_are_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers get 503, and never 500, if the function has no credentials."""
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(StoreUnavailable):
         EventStore(Table(create_client(), "events", HANDLER_SECONDS), "acme", 0).read("a")

@@ -1,18 +1,21 @@
-"""Calls one DynamoDB table, and retries until a deadline. Both stores use it. Knows neither events nor tokens."""
+"""Calls one DynamoDB table, and retries until a deadline. Both stores use it. Knows neither events nor tokens.
 
+Each call of DynamoDB is one POST of JSON to one URL. Items have the form that DynamoDB's JSON has.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
+"""
+
+import json
 import logging
 import random
 import time
-from collections.abc import Callable
+import zlib
 from typing import Any
 
-import botocore.session
-from botocore.client import BaseClient
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.loaders import Loader
+from botocore.exceptions import ConnectionError as BotocoreConnectionError
+from botocore.exceptions import HTTPClientError
 
 from chalicelib.problem import StoreUnavailable
+from chalicelib.signed_http import Misconfigured, Response, SignedHttp
 
 # A caller gets a response within 10 seconds. The authorizer runs first and the handler second, so their times add up:
 #
@@ -29,41 +32,34 @@ AUTHORIZER_SECONDS, HANDLER_SECONDS = 3.7, 4.7  # no attempt starts that could e
 MAX_ATTEMPTS = 5
 FIRST_PAUSE = 0.1  # seconds; doubles after each attempt. A pause is a random part of it.
 
-_THROTTLES = {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"}
+CONDITION_FAILED = "ConditionalCheckFailedException"
+THROTTLES = {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"}
 
 Item = dict[str, dict[str, Any]]  # attribute name => {its type: its value}
 
 log = logging.getLogger(__name__)
 
 
-class DynamoDBLoader(Loader):
-    """Loads botocore's data for DynamoDB. Does not list the 400 other services, which takes a tenth of a cold start."""
+class CallFailed(Exception):
+    """Raised when one attempt of a call fails."""
 
-    def list_available_services(self, type_name: str) -> list[str]:
-        """Return the one service that the app uses."""
-        return ["dynamodb"]
+    def __init__(self, code: str, is_retryable: bool, members: dict[str, Any] | None = None) -> None:
+        """`code` is DynamoDB's own, if it responded. `members` are the members of its JSON."""
+        super().__init__(code)
+        self.code = code
+        self.is_retryable = is_retryable
+        self.members = members or {}
 
 
-def create_client() -> BaseClient:
-    """Return a DynamoDB client for tables, from the environment's credentials and region. Touches no network."""
-    session = botocore.session.get_session()
-    session.register_component("data_loader", DynamoDBLoader())
-    config = Config(
-        connect_timeout=CONNECT_TIMEOUT,
-        read_timeout=READ_TIMEOUT,
-        # Table retries, because it knows the deadline.
-        retries={"mode": "standard", "total_max_attempts": 1},
-        parameter_validation=False,
-        # CloudTrail shows it. botocore would build its own for each call, which takes 7 % of the call's time.
-        user_agent=f"event-api Botocore/{botocore.__version__}",
-    )
-    return session.create_client("dynamodb", config=config)
+def create_client() -> SignedHttp:
+    """Return a client of DynamoDB for tables. Touches no network. Raises Misconfigured."""
+    return SignedHttp("dynamodb", CONNECT_TIMEOUT, READ_TIMEOUT)
 
 
 class Table:
     """A DynamoDB table and the two calls that the app makes. Each call can raise StoreUnavailable."""
 
-    def __init__(self, client: BaseClient, name: str, seconds: float) -> None:
+    def __init__(self, client: SignedHttp, name: str, seconds: float) -> None:
         """`seconds` is how long one request may wait for the table."""
         self._client = client
         self._name = name
@@ -75,49 +71,64 @@ class Table:
 
     def put_if(self, item: Item, **condition: Any) -> Item | None:
         """Write an item if its condition holds. Return None, or the item that is stored instead."""
+        parameters = {"Item": item, "ReturnValuesOnConditionCheckFailure": "ALL_OLD", **condition}
         try:
-            self._call(
-                self._client.put_item,
-                self.deadline(),
-                Item=item,
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                **condition,
-            )
-        except ClientError as exc:  # _call raises only one: the condition does not hold
-            return exc.response["Item"]
+            call(self._client, "PutItem", {"TableName": self._name, **parameters}, self.deadline())
+        except CallFailed as exc:  # `call` raises only one: the condition does not hold
+            return exc.members["Item"]
         return None
 
     def get(self, key: Item, deadline: float, consistent: bool) -> Item | None:
         """Return the item of a key, or None. The deadline is in monotonic seconds."""
-        response = self._call(self._client.get_item, deadline, Key=key, ConsistentRead=consistent)
-        return response.get("Item")
-
-    def _call(self, operation: Callable[..., dict[str, Any]], deadline: float, **parameters: Any) -> dict[str, Any]:
-        """Call DynamoDB; retry transient errors until the deadline (monotonic seconds).
-
-        Raises StoreUnavailable, or ClientError if the call's condition does not hold.
-        """
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return operation(TableName=self._name, **parameters)
-            except (BotoCoreError, ClientError) as exc:
-                error = exc.response["Error"]["Code"] if isinstance(exc, ClientError) else type(exc).__name__
-                if error == "ConditionalCheckFailedException":
-                    raise
-                pause = random.uniform(0, FIRST_PAUSE * 2 ** (attempt - 1))
-                has_time = time.monotonic() + pause + CONNECT_TIMEOUT + READ_TIMEOUT <= deadline
-                if attempt == MAX_ATTEMPTS or not has_time or not is_retryable(exc):
-                    fields = {"error": error, "attempts": attempt}
-                    log.error("store unavailable: %(error)s, attempts: %(attempts)d", fields, extra=fields)
-                    raise StoreUnavailable from exc
-            time.sleep(pause)
+        parameters = {"TableName": self._name, "Key": key, "ConsistentRead": consistent}
+        return call(self._client, "GetItem", parameters, deadline).get("Item")
 
 
-def is_retryable(error: BotoCoreError | ClientError) -> bool:
-    """Tell whether the same call may succeed later: a throttle, or a failure of DynamoDB or of the network."""
-    if isinstance(error, ClientError):
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        return status >= 500 or error.response["Error"]["Code"] in _THROTTLES
-    return isinstance(error, HTTPClientError)
+def call(client: SignedHttp, operation: str, parameters: dict[str, Any], deadline: float) -> dict[str, Any]:
+    """Call DynamoDB; retry transient errors until the deadline (monotonic seconds).
+
+    Raises StoreUnavailable, or CallFailed if the call's condition does not hold.
+    """
+    body = json.dumps(parameters).encode()
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return send(client, operation, body, time.monotonic() + CONNECT_TIMEOUT + READ_TIMEOUT)
+        except CallFailed as exc:
+            if exc.code == CONDITION_FAILED:
+                raise
+            pause = random.uniform(0, FIRST_PAUSE * 2 ** (attempt - 1))
+            has_time = time.monotonic() + pause + CONNECT_TIMEOUT + READ_TIMEOUT <= deadline
+            if attempt == MAX_ATTEMPTS or not has_time or not exc.is_retryable:
+                fields = {"error": exc.code, "attempts": attempt}
+                log.error("store unavailable: %(error)s, attempts: %(attempts)d", fields, extra=fields)
+                raise StoreUnavailable from exc
+        time.sleep(pause)
+
+
+def send(client: SignedHttp, operation: str, body: bytes, deadline: float) -> dict[str, Any]:
+    """Make one attempt of a call. Return the JSON of its response. Raises CallFailed."""
+    headers = {"X-Amz-Target": f"DynamoDB_20120810.{operation}", "Content-Type": "application/x-amz-json-1.0"}
+    try:
+        response = client.post(headers, body, deadline)
+    except Misconfigured as exc:
+        raise CallFailed(str(exc), is_retryable=False) from exc
+    except (HTTPClientError, BotocoreConnectionError) as exc:
+        raise CallFailed(type(exc).__name__, is_retryable=True) from exc
+    members = json_members(response)
+    if response.status == 200:
+        return members
+    code = str(members.get("__type", "")).rpartition("#")[2] or f"status {response.status}"
+    raise CallFailed(code, is_retryable=response.status >= 500 or code in THROTTLES, members=members)
+
+
+def json_members(response: Response) -> dict[str, Any]:
+    """Return the members of a response's JSON object. Raises CallFailed if the response is damaged."""
+    checksum = response.headers.get("x-amz-crc32")
+    if checksum is not None and checksum != str(zlib.crc32(response.body)):
+        raise CallFailed("wrong checksum", is_retryable=True)
+    try:
+        return dict(json.loads(response.body))
+    except (ValueError, TypeError) as exc:  # not from DynamoDB, but from a proxy in between
+        raise CallFailed(f"no JSON, status {response.status}", is_retryable=not 300 <= response.status < 500) from exc
