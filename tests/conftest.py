@@ -33,7 +33,7 @@ from xdist.scheduler import LoadFileScheduling
 
 import app as event_api
 import token_admin
-from bench import package
+from bench.contestants import package
 from chalicelib.token import SCOPES
 from faulty_store import FaultyStore
 from leaks import LeakDetector

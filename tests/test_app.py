@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from bench import gateway_event
+from bench.lambda_events import gateway_event
 from in_process import tables_in_moto
 from processes import ROOT
 

@@ -5,7 +5,6 @@ import datetime
 import json
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +19,8 @@ import pytest
 from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import ConnectTimeoutError, HTTPClientError, ProxyConnectionError, ReadTimeoutError, SSLError
-from wire import OK_BODY, WireServer, cut, drip, respond, slow
+from certificate import self_signed
+from wire import OK_BODY, WireServer, cut, drip, respond, server_that_never_accepts, slow
 
 from chalicelib.dynamodb import Table, call, create_client
 from chalicelib.signed_http import Misconfigured, SignedHttp, endpoint
@@ -213,12 +213,7 @@ def test_proxy_that_does_not_respond_is_an_error(monkeypatch: pytest.MonkeyPatch
 @pytest.fixture(name="certificate", scope="module")
 def _certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate of localhost, with its key."""
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(path), "-out", f"{path}.crt"]
-    subprocess.run(command, check=True, capture_output=True)
-    path.write_bytes(path.read_bytes() + Path(f"{path}.crt").read_bytes())
-    return path
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 def server_context(certificate: Path) -> ssl.SSLContext:
@@ -416,15 +411,7 @@ def test_large_response_is_read(server: WireServer) -> None:
 
 def test_connect_has_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that does not accept connections is an error after the timeout."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for connection in waiting:
-            connection.setblocking(False)
-            connection.connect_ex(listener.getsockname())
-        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{listener.getsockname()[1]}")
+    with server_that_never_accepts() as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
         with pytest.raises(ConnectTimeoutError):
             post(SignedHttp("dynamodb", 0.2, 10))
-        for connection in waiting:
-            connection.close()

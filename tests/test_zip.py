@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import MAX_ZIP_BYTES, ROOT, DynamoDBStub, gateway_event, package
+from bench.contestants import MAX_ZIP_BYTES, package
+from bench.lambda_events import gateway_event
+from bench.stub import DynamoDBStub
+from processes import ROOT
 
 PROBE = '''
 import json, sys

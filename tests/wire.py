@@ -1,10 +1,11 @@
 """An HTTP server that records each request, and responds with the bytes that a test chooses."""
 
+import contextlib
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Self
 
 OK_BODY = b'{"Item":{"pk":{"S":"acme/a"}}}'
@@ -64,6 +65,20 @@ def cut(sent: bytes = b"") -> Respond:
         return False
 
     return send
+
+
+@contextlib.contextmanager
+def server_that_never_accepts() -> Iterator[str]:
+    """Yield the URL of a server whose queue of connections is full."""
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 class WireServer:
