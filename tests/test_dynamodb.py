@@ -147,7 +147,10 @@ def test_failed_condition_returns_the_stored_item(server: WireServer) -> None:
     """A write whose condition does not hold is not retried. It returns the item that is stored."""
     body = b'{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","Item":{"pk":{"S":"acme/a"}}}'
     server.responses = [respond(body, "400 Bad Request")]
-    assert Table(create_client(), "events", 20).put_if(KEY, ConditionExpression="attribute_not_exists(pk)") == KEY
+    table = Table(create_client(), "events", 20)
+    new = {"pk": {"S": "acme/a"}, "n": {"N": "1"}}
+    written = table.put_if(lambda: new, table.deadline(), ConditionExpression="attribute_not_exists(pk)")
+    assert written == (KEY, False)
     assert len(server.requests) == 1
 
 
