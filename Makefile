@@ -35,10 +35,10 @@ test: $(installed) ## check everything: pylint, pytest, coverage (WORKERS=8 for 
 
 contract: $(installed) ## check a running API against the contract: EVENT_API_TOKEN=evt_... make contract URL=http://127.0.0.1:8000
 	@test -n "$(URL)" || { echo "make contract: URL is not set: name the API, as in: make contract URL=http://127.0.0.1:8000" >&2; exit 2; }
-	@$(python) -m pytest tests/test_contract.py --url $(URL)
+	@$(python) -m pytest tests/test_contract*.py --url $(URL)
 
-bench: $(installed) ## measure the app against a bare Lambda handler (about two minutes)
-	@$(python) tests/bench.py
+bench: $(installed) ## measure the app against a bare Lambda handler (two minutes; PEERS=1 adds frameworks, TLS=1 uses TLS)
+	@PYTHONPATH=tests PEERS="$(PEERS)" TLS="$(TLS)" ROUNDS="$(ROUNDS)" $(python) -m bench
 
 scale: $(installed) ## simulate DynamoDB's partitions at 10,000 events a second with 1, 4 and 16 shards (seconds)
 	@PYTHONPATH=eventsapp $(python) tests/scale.py

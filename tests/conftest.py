@@ -12,7 +12,7 @@ from typing import Any
 # A shell lets the commands that it runs in the background ignore Ctrl-C, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-SETTINGS = ("AUTH", "CORS_ORIGINS", "RETENTION_DAYS")
+SETTINGS = ("AUTH", "CORS_ORIGINS", "INDEX_SHARDS", "RETENTION_DAYS")
 for name in [name for name in os.environ if name.startswith("AWS_") or name in SETTINGS]:
     del os.environ[name]
 os.environ.update(
@@ -33,10 +33,11 @@ from xdist.scheduler import LoadFileScheduling
 
 import app as event_api
 import token_admin
-from bench import package
+from bench.contestants import package
 from chalicelib.token import SCOPES
+from faulty_store import FaultyStore
 from leaks import LeakDetector
-from in_process import InProcessApi, tables_in_moto
+from in_process import InProcessApi, aws_in_moto, tables_in_moto
 from merge.__main__ import merge
 from merge.swagger_steps import CACHE_SECONDS
 from processes import LocalProcess, eventually
@@ -58,7 +59,7 @@ hypothesis.settings.load_profile("project")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --url: the contract suite then tests this API and starts none."""
-    parser.addoption("--url", help="base URL of a running API for tests/test_contract.py")
+    parser.addoption("--url", help="base URL of a running API for tests/test_contract*.py")
     parser.addoption("--patience", type=float, default=30, help="seconds to wait for the API of --url (default: 30)")
 
 
@@ -136,6 +137,22 @@ def _in_process_api() -> Iterator[Api]:
     with tables_in_moto() as client:
         token, _ = token_admin.TokenAdmin(client, "tokens").create("local", "test", frozenset(SCOPES), None)
         yield InProcessApi(event_api.app, token)
+
+
+@pytest.fixture(name="recorder", scope="module")
+def _recorder() -> Iterator[FaultyStore]:
+    """Return a proxy in front of moto's AWS. It records the calls of DynamoDB."""
+    with aws_in_moto() as endpoint:
+        store = FaultyStore(endpoint)
+        yield store
+        store.close()
+
+
+@pytest.fixture(name="calls")
+def _calls(recorder: FaultyStore) -> list[tuple[str, dict[str, Any]]]:
+    """Return the calls of DynamoDB that the test makes, with their parameters."""
+    recorder.requests.clear()
+    return recorder.requests
 
 
 @pytest.fixture(name="data_dir")

@@ -6,6 +6,7 @@ import threading
 import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 THROTTLED = (400, "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException")
 FAILED = (500, "com.amazonaws.dynamodb.v20120810#InternalServerError")
@@ -29,6 +30,7 @@ class FaultyStore(ThreadingHTTPServer):
         self.faults: list[str] = []
         self.afterwards = "none"
         self.calls = 0
+        self.requests: list[tuple[str, dict[str, Any]]] = []  # the operation and the parameters of each call
         self.lock = threading.Lock()
         self.released = threading.Event()
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
@@ -47,6 +49,7 @@ class FaultyStore(ThreadingHTTPServer):
     def work(self) -> None:
         """Stop all faults and reset the count of calls."""
         self.faults, self.afterwards, self.calls = [], "none", 0
+        self.requests.clear()
 
     def close(self) -> None:
         """Stop the proxy and release the calls that hang."""
@@ -63,6 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:  # pylint: disable=invalid-name  # the name that http.server calls
         """Respond to a call, or fail as the fault says."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]  # other servers' requests have none
+        self.server.requests.append((operation, json.loads(body)))
         fault = self.server.next_fault()
         status, response = self._forward(body) if fault == "none" or fault.startswith("written, ") else (0, b"")
         match fault.removeprefix("written, "):

@@ -4,24 +4,49 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import app as event_api
-import botocore.session
+import boto3
+import pytest
 from botocore.client import BaseClient
 from chalice import Chalice
 from chalice.config import Config
 from chalice.test import TestHTTPClient
-from moto import mock_aws
+from moto.server import ThreadedMotoServer
 from targets import Response, with_token
 from local.aws import TABLES
 from local.gateway import Gateway
 
 
 @contextmanager
-def tables_in_moto() -> Iterator[BaseClient]:
-    """Create the app's tables in moto and yield a DynamoDB client."""
-    with mock_aws():
-        client = botocore.session.get_session().create_client("dynamodb")
+def aws_in_moto() -> Iterator[str]:
+    """Serve moto's AWS over HTTP and yield its endpoint. All of moto's servers in a process share one state."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+@contextmanager
+def app_tables(endpoint: str) -> Iterator[BaseClient]:
+    """Create the app's tables, yield a DynamoDB client, and delete the tables."""
+    client = boto3.client("dynamodb", endpoint_url=endpoint)
+    for table in TABLES:
+        client.create_table(**table)
+    try:
+        yield client
+    finally:
         for table in TABLES:
-            client.create_table(**table)
+            client.delete_table(TableName=table["TableName"])
+        client.close()
+
+
+@contextmanager
+def tables_in_moto() -> Iterator[BaseClient]:
+    """Create the app's tables in moto, let the app use them, and yield a DynamoDB client."""
+    with aws_in_moto() as endpoint, app_tables(endpoint) as client, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
         event_api.dynamodb.cache_clear()
         try:
             yield client

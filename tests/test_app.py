@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from bench import gateway_event
+from bench.lambda_events import gateway_event
 from in_process import tables_in_moto
 from processes import ROOT
 
@@ -139,7 +139,7 @@ def test_other_method_is_405_with_any_scope() -> None:
     event = gateway_event("DELETE", "/events", None, None)
     event["requestContext"]["authorizer"] = {"tenant": "acme"}  # type: ignore[index]
     response = event_api.app(event, Context)
-    assert (*kind(response), response["headers"]["Allow"]) == (405, "method-not-allowed", "POST")
+    assert (*kind(response), response["headers"]["Allow"]) == (405, "method-not-allowed", "GET, POST")
 
 
 # Headers in several lines

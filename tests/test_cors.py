@@ -6,7 +6,7 @@ from typing import Any
 
 import app as event_api
 import pytest
-from bench import gateway_event
+from bench.lambda_events import gateway_event
 from in_process import tables_in_moto
 
 BODY = json.dumps({"id": "a", "type": "t", "payload": {}})

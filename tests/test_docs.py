@@ -24,6 +24,7 @@ NEEDS_AWS = "*Needs an AWS account:*"
 RUN_ELSEWHERE = {
     "make run": "test_local.py",
     "make test": "test_lint.py",  # this is the command that runs the tests
+    "make bench\nmake bench PEERS=1\nmake bench TLS=1 ROUNDS=9": "test_bench.py",
     "make deploy-local": "test_deploy_local.py",
     "make destroy-local": "test_deploy_local.py",
     "make -s region STAGE=prod": "test_sources.py",

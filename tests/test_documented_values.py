@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from chalicelib import batch, cors, dynamodb, event, faults, index, listing, lossless_json, problem, token
+from chalicelib import batch, cors, dynamodb, event, faults, index, listing, lossless_json, problem, responses, token
 from chalicelib.problem import Fault, ParameterFault, Problem
 from faulty_store import FaultyStore
 from in_process import InProcessApi
@@ -149,6 +149,8 @@ def test_fault_has_its_text(body: bytes, pointer: str, text: str) -> None:
         (event.MAX_BODY_BYTES, 262_144),
         (batch.MAX_EVENTS, 100),
         (batch.MAX_BATCH_BYTES, 1_048_576),
+        (batch.MOST_FAULTS, 10),
+        (index.PROJECTED, {"by_time": ("type",), "by_type": (), "by_subject": ("type",)}),
         (index.INDEXES, ("by_time", "by_type", "by_subject")),
         (index.POSITION, "position"),
         (tuple(listing.PARAMETERS), ("type", "subject", "from", "to", "order", "limit", "cursor")),
@@ -162,7 +164,7 @@ def test_fault_has_its_text(body: bytes, pointer: str, text: str) -> None:
         (token.SCOPES, ("events:write", "events:read")),
         (token.TENANT.pattern, "[a-z0-9][a-z0-9-]{0,62}"),
         (token.BEARER, r"^[Bb][Ee][Aa][Rr][Ee][Rr] +evt_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}$"),
-        (event_api.MAX_AGE, 31_536_000),
+        (responses.MAX_AGE, 31_536_000),
         (cors.METHODS, "GET, HEAD, POST"),
         (cors.REQUEST_HEADERS, "Authorization, Content-Type, If-Match, If-None-Match"),
         (cors.RESPONSE_HEADERS, "ETag, Location, Idempotent-Replayed, Retry-After, WWW-Authenticate"),

@@ -19,6 +19,7 @@ from stopwatch import Stopwatch
 from targets import Response, Api, an_event, get, post
 from token_admin import TokenAdmin
 from token_stage import local_client
+from wire import server_that_never_accepts
 
 import app as event_api
 from local.aws import DurableAws
@@ -146,19 +147,11 @@ def test_store_that_refuses_connections_is_503_in_time(monkeypatch: pytest.Monke
 
 def test_store_that_never_accepts_is_503_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that does not accept connections is 503."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for connection in waiting:
-            connection.setblocking(False)
-            connection.connect_ex(listener.getsockname())
-        for api in app_on(f"http://127.0.0.1:{listener.getsockname()[1]}", monkeypatch):
+    with server_that_never_accepts() as url:
+        for api in app_on(url, monkeypatch):
             with Stopwatch() as stopwatch:
                 assert_unavailable(post(api, an_event()))
                 assert stopwatch.seconds < BOUND
-        for connection in waiting:
-            connection.close()
 
 
 def test_permanent_error_is_not_retried(faulty: Api, store: FaultyStore) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,33 @@ def test_every_missing_or_changed_file_is_noticed(built: Path, tmp_path: Path) -
         if not name.endswith("RECORD"):  # a wheel's record has no digest of itself
             with pytest.raises(PackageError, match="in the zip|made for"):
                 check_changed(built, tmp_path, lambda contents, _, name=name: contents.update({name: b"Tag: x-y-z\n"}))
+
+
+def test_bytecode_is_made_for_the_target(built: Path, tmp_path: Path) -> None:
+    """Bytecode of another version of Python, or of other sources, is refused. Python would run it unchecked."""
+    name = cache_from_source("chalicelib/event.py")
+
+    def change(contents: Contents, _: dict[str, Any]) -> None:
+        contents[name] = contents[name][:8] + contents[cache_from_source("chalicelib/store.py")][8:]
+
+    with pytest.raises(PackageError, match=f"{name} is not the bytecode of chalicelib/event.py in the zip"):
+        check_changed(built, tmp_path, change)
+
+    def change_version(contents: Contents, _: dict[str, Any]) -> None:
+        contents[name] = b"\0\0\r\n" + contents[name][4:]
+
+    with pytest.raises(PackageError, match=f"{name} is not the bytecode of chalicelib/event.py in the zip"):
+        check_changed(built, tmp_path, change_version)
+
+
+def test_invalid_module_of_a_wheel_is_refused(app: Path, wheels: Path, tmp_path: Path) -> None:
+    """A wheel with a module that is not valid Python ends with the module's name."""
+    write_msgspec(wheels)
+    write_wheel(wheels, "first", "1.0", tag="py3-none-any", files=("first.py",), prefix="print")
+    with open(app / "requirements.txt", "a", encoding="utf-8") as requirements:
+        requirements.write("first==1.0\n")
+    with pytest.raises(PackageError, match="a module in the zip is not valid Python .*first.py"):
+        package_app(app, "dev", tmp_path / "package")
 
 
 @pytest.mark.parametrize("name", ["chalicelib/__pycache__/a.pyc", "chalicelib/a.txt", "boto3/__init__.py", "local.py"])

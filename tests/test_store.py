@@ -7,31 +7,29 @@ from typing import Any
 
 import pytest
 from botocore.client import BaseClient
-from moto import mock_aws
+from faulty_store import FaultyStore
+from in_process import app_tables
 
 from chalicelib.event import Content, parse
 from chalicelib.problem import EventNotFound, StoreUnavailable
 from chalicelib.dynamodb import HANDLER_SECONDS, Table, create_client
+from chalicelib.signed_http import SignedHttp
 from chalicelib.store import SECONDS_A_DAY, EventStore
-from local.aws import TABLES
 
 
-@pytest.fixture(name="calls")
-def _calls() -> list[tuple[str, dict[str, Any]]]:
-    """The DynamoDB calls made, with their parameters."""
-    return []
+@pytest.fixture(name="admin")
+def _admin(recorder: FaultyStore) -> Iterator[BaseClient]:
+    """A client of the tables, for calls that the store cannot make."""
+    with app_tables(recorder.upstream) as client:
+        yield client
 
 
 @pytest.fixture(name="client")
-def _client(calls: list[tuple[str, dict[str, Any]]]) -> Iterator[BaseClient]:
-    """A client of an AWS that has the table."""
-    with mock_aws():
-        client = create_client()
-        client.create_table(**TABLES[0])
-        client.meta.events.register(
-            "provide-client-params.dynamodb", lambda params, model, **_: calls.append((model.name, params))
-        )
-        yield client
+def _client(admin: BaseClient, recorder: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> SignedHttp:
+    """The app's client of an AWS that has the tables."""
+    del admin
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", recorder.url)
+    return create_client()
 
 
 def content(payload: str = '{"n":1}', event_id: str = "a") -> Content:
@@ -39,18 +37,18 @@ def content(payload: str = '{"n":1}', event_id: str = "a") -> Content:
     return parse(b'{"id":"%s","type":"t","payload":%s}' % (event_id.encode(), payload.encode()))
 
 
-def test_written_event_is_read(client: BaseClient) -> None:
+def test_written_event_is_read(client: SignedHttp) -> None:
     """read returns the event that write returned."""
-    store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0)
+    store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0, 1)
     stored, written = store.write(content())
     assert written
     assert store.read("a") == stored
     assert bytes(stored.event.payload) == b'{"n":1}'
 
 
-def test_write_costs_one_call(client: BaseClient, calls: list[Any]) -> None:
+def test_write_costs_one_call(client: SignedHttp, calls: list[Any]) -> None:
     """A write, a replay and a conflict are one conditional PutItem each, and no read."""
-    store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0)
+    store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0, 1)
     first, _ = store.write(content())
     again, written = store.write(content())
     other, other_written = store.write(content('{"n":2}'))
@@ -59,27 +57,27 @@ def test_write_costs_one_call(client: BaseClient, calls: list[Any]) -> None:
     assert all(params["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD" for _, params in calls)
 
 
-def test_hit_costs_one_eventually_consistent_read(client: BaseClient, calls: list[Any]) -> None:
+def test_hit_costs_one_eventually_consistent_read(client: SignedHttp, calls: list[Any]) -> None:
     """A hit costs one eventually consistent read, which is half the price."""
-    store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0)
+    store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0, 1)
     store.write(content())
     calls.clear()
     store.read("a")
     assert [(name, params["ConsistentRead"]) for name, params in calls] == [("GetItem", False)]
 
 
-def test_miss_is_read_again_consistently(client: BaseClient, calls: list[Any]) -> None:
+def test_miss_is_read_again_consistently(client: SignedHttp, calls: list[Any]) -> None:
     """A miss is read again with a consistent read, so callers see their own writes."""
     with pytest.raises(EventNotFound):
-        EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0).read("a")
+        EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0, 1).read("a")
     assert [(name, params["ConsistentRead"]) for name, params in calls] == [("GetItem", False), ("GetItem", True)]
 
 
-def test_item_has_an_attribute_for_each_field(client: BaseClient) -> None:
+def test_item_has_an_attribute_for_each_field(client: SignedHttp, admin: BaseClient) -> None:
     """Type, subject, times and digest are attributes; the payload is JSON text."""
     body = b'{"id":"a","type":"t","subject":"s","payload":{"n": 1.0},"occurred_at":"2026-01-31T09:30:00Z"}'
-    stored, _ = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0).write(parse(body))
-    item = client.get_item(TableName="events", Key={"pk": {"S": "acme/a"}})["Item"]
+    stored, _ = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0, 1).write(parse(body))
+    item = admin.get_item(TableName="events", Key={"pk": {"S": "acme/a"}})["Item"]
     assert re.fullmatch(r"[0-9a-f]{32}", item.pop("write_id")["S"])
     assert item == {
         "pk": {"S": "acme/a"},
@@ -91,20 +89,24 @@ def test_item_has_an_attribute_for_each_field(client: BaseClient) -> None:
         "created_at": {"S": stored.event.created_at},
         "payload": {"S": '{"n":1.0}'},
         "digest": {"S": stored.digest},
+        "by_time": {"S": "acme/0"},
+        "by_type": {"S": "acme/0/t"},
+        "by_subject": {"S": "acme/0/s"},
+        "position": {"S": f"{stored.event.created_at}/a"},
     }
 
 
-def test_retention_sets_when_an_event_ends(client: BaseClient) -> None:
+def test_retention_sets_when_an_event_ends(client: SignedHttp) -> None:
     """With a retention, an item has the second at which the retention ends."""
     before = int(time.time())
-    stored, _ = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 2).write(content())
+    stored, _ = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 2, 1).write(content())
     assert stored.expires_at is not None
     assert before <= stored.expires_at - 2 * SECONDS_A_DAY <= time.time()
 
 
-def expire(client: BaseClient, event_id: str) -> None:
+def expire(admin: BaseClient, event_id: str) -> None:
     """End an event's retention now. DynamoDB has not removed the item yet."""
-    client.update_item(
+    admin.update_item(
         TableName="events",
         Key={"pk": {"S": f"acme/{event_id}"}},
         UpdateExpression="SET expires_at = :now",
@@ -112,28 +114,28 @@ def expire(client: BaseClient, event_id: str) -> None:
     )
 
 
-def test_expired_event_is_gone_before_dynamodb_removes_it(client: BaseClient) -> None:
+def test_expired_event_is_gone_before_dynamodb_removes_it(client: SignedHttp, admin: BaseClient) -> None:
     """An event whose retention has ended is not found."""
-    store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 1)
+    store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 1, 1)
     store.write(content())
-    expire(client, "a")
+    expire(admin, "a")
     with pytest.raises(EventNotFound):
         store.read("a")
 
 
-def test_id_of_an_expired_event_is_free(client: BaseClient) -> None:
+def test_id_of_an_expired_event_is_free(client: SignedHttp, admin: BaseClient) -> None:
     """An id can be used again after the retention of its event."""
-    store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 1)
+    store = EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 1, 1)
     store.write(content())
-    expire(client, "a")
+    expire(admin, "a")
     stored, written = store.write(content('{"n":2}'))
     assert written
     assert store.read("a") == stored
 
 
-def test_id_belongs_to_one_tenant(client: BaseClient) -> None:
+def test_id_belongs_to_one_tenant(client: SignedHttp) -> None:
     """Two tenants can use one id, and neither sees the other's event."""
-    acme, other = (EventStore(Table(client, "events", HANDLER_SECONDS), tenant, 0) for tenant in ("acme", "other"))
+    acme, other = (EventStore(Table(client, "events", HANDLER_SECONDS), tenant, 0, 1) for tenant in ("acme", "other"))
     assert acme.write(content())[1]
     with pytest.raises(EventNotFound):
         other.read("a")
@@ -142,10 +144,10 @@ def test_id_belongs_to_one_tenant(client: BaseClient) -> None:
     assert (other.read("a"), bytes(acme.read("a").event.payload)) == (other_event, b'{"n":1}')
 
 
-def test_event_of_another_tenant_costs_the_same_calls_as_an_unknown_one(client: BaseClient, calls: list[Any]) -> None:
+def test_event_of_another_tenant_costs_the_same_calls_as_an_unknown_one(client: SignedHttp, calls: list[Any]) -> None:
     """The calls do not tell whether another tenant uses the id."""
-    EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0).write(content())
-    store = EventStore(Table(client, "events", HANDLER_SECONDS), "other", 0)
+    EventStore(Table(client, "events", HANDLER_SECONDS), "acme", 0, 1).write(content())
+    store = EventStore(Table(client, "events", HANDLER_SECONDS), "other", 0, 1)
     calls_of_each = []
     for event_id in ("a", "unknown"):
         calls.clear()
@@ -155,9 +157,9 @@ def test_event_of_another_tenant_costs_the_same_calls_as_an_unknown_one(client: 
     assert calls_of_each[0] == calls_of_each[1] == [("GetItem", consistent, {"pk"}) for consistent in (False, True)]
 
 
-def test_permanent_error_is_not_retried(client: BaseClient, calls: list[Any]) -> None:
+def test_permanent_error_is_not_retried(client: SignedHttp, calls: list[Any]) -> None:
     """A missing table is called once."""
-    store = EventStore(Table(client, "another-table", HANDLER_SECONDS), "acme", 0)
+    store = EventStore(Table(client, "another-table", HANDLER_SECONDS), "acme", 0, 1)
     for call in (lambda: store.write(content()), lambda: store.read("a")):
         calls.clear()
         with pytest.raises(StoreUnavailable):
@@ -168,6 +170,5 @@ def test_permanent_error_is_not_retried(client: BaseClient, calls: list[Any]) ->
 def test_missing_credentials_are_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers get 503, and never 500, if the function has no credentials."""
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(StoreUnavailable):
-        EventStore(Table(create_client(), "events", HANDLER_SECONDS), "acme", 0).read("a")
+        EventStore(Table(create_client(), "events", HANDLER_SECONDS), "acme", 0, 1).read("a")

@@ -9,7 +9,7 @@ import app
 import botocore.session
 import msgspec
 import pytest
-from bench import gateway_event
+from bench.lambda_events import gateway_event
 from chalicelib import token
 from changes import REMOVED, Change, Json, changed
 from merge import swagger_steps

@@ -10,35 +10,23 @@ from typing import Any
 
 import pytest
 from botocore.client import BaseClient
-from chalicelib.dynamodb import AUTHORIZER_SECONDS, Table
+from chalicelib.dynamodb import AUTHORIZER_SECONDS, Table, create_client
 from chalicelib.problem import Unauthorized
 from chalicelib.token import ALPHABET, BEARER, WRITE, TokenAuthenticator, base62, checksum, parse
+from faulty_store import FaultyStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from in_process import tables_in_moto
+from in_process import app_tables
 from token_admin import TokenAdmin
 
 SCANNERS = re.compile(r"\bevt_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}\b")  # what a secret scanner is told to look for
 
 
 @pytest.fixture(name="client", scope="module")
-def _client() -> Iterator[BaseClient]:
+def _client(recorder: FaultyStore) -> Iterator[BaseClient]:
     """A client of an AWS that has the tables."""
-    with tables_in_moto() as client:
+    with app_tables(recorder.upstream) as client:
         yield client
-
-
-@pytest.fixture(name="calls")
-def _calls(client: BaseClient) -> Iterator[list[tuple[str, dict[str, Any]]]]:
-    """The DynamoDB calls made, with their parameters."""
-    calls: list[tuple[str, dict[str, Any]]] = []
-
-    def note(params: dict[str, Any], model: Any, **_: Any) -> None:
-        calls.append((model.name, params))
-
-    client.meta.events.register("provide-client-params.dynamodb", note)
-    yield calls
-    client.meta.events.unregister("provide-client-params.dynamodb", note)
 
 
 @pytest.fixture(name="table")
@@ -48,9 +36,11 @@ def _table(client: BaseClient) -> TokenAdmin:
 
 
 @pytest.fixture(name="authenticator")
-def _authenticator(client: BaseClient) -> TokenAuthenticator:
+def _authenticator(client: BaseClient, recorder: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> TokenAuthenticator:
     """The authentication of callers."""
-    return TokenAuthenticator(Table(client, "tokens", AUTHORIZER_SECONDS))
+    del client  # it creates the tables
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", recorder.url)
+    return TokenAuthenticator(Table(create_client(), "tokens", AUTHORIZER_SECONDS))
 
 
 def a_token(table: TokenAdmin, expires_at: int | None = None) -> str:

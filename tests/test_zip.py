@@ -1,6 +1,7 @@
 """Tests of the zip for Lambda: its content and size. It must run with only the boto3 of Lambda's runtime."""
 
 import json
+import marshal
 import re
 import subprocess
 import sys
@@ -9,11 +10,15 @@ import zipfile
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from importlib.metadata import distribution
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import MAX_ZIP_BYTES, ROOT, DynamoDBStub, gateway_event, package
+from bench.contestants import MAX_ZIP_BYTES, package
+from bench.lambda_events import gateway_event
+from bench.stub import DynamoDBStub
+from processes import ROOT
 
 PROBE = '''
 import json, sys
@@ -87,16 +92,31 @@ def run(code: Path, runtime: Path, endpoint: str, *events: dict[str, Any]) -> su
 
 
 def test_zip_contains_only_the_code_that_runs(deployment_zip: Path) -> None:
-    """The zip contains the app, two files of chalice and the wheels of requirements.txt. It has no .pyc files."""
+    """The zip contains the app, two files of chalice, the wheels of requirements.txt, and the bytecode of these."""
     wheels = {line.split("==")[0] for line in (ROOT / "eventsapp" / "requirements.txt").read_text().split()}
     with zipfile.ZipFile(deployment_zip) as archive:
         names = set(archive.namelist())
     ours = {f"chalicelib/{path.name}" for path in (ROOT / "eventsapp" / "chalicelib").glob("*.py")} | {"app.py"}
     chalice = {"chalice/__init__.py", "chalice/app.py"}
     assert ours | chalice <= names
-    rest = {re.sub(r"-[\d.]+\.dist-info$", "", name.split("/", 1)[0]) for name in names - ours - chalice}
+    bytecode = {name for name in names if name.endswith(".pyc")}
+    assert bytecode == {cache_from_source(name) for name in names if name.endswith(".py")}
+    rest = {re.sub(r"-[\d.]+\.dist-info$", "", name.split("/", 1)[0]) for name in names - ours - chalice - bytecode}
     assert rest == wheels
-    assert not [name for name in names if name.endswith(".pyc")]
+
+
+def test_python_runs_the_bytecode(deployment_zip: Path, runtime: Path, endpoint: str, tmp_path: Path) -> None:
+    """Python runs the bytecode in the zip and compiles no source. Tracebacks name the files as Lambda does."""
+    with zipfile.ZipFile(deployment_zip) as archive:
+        archive.extractall(tmp_path)
+    for path in tmp_path.rglob("*.py"):
+        path.write_text("raise RuntimeError('Python compiled the source')\n")
+    result = run(tmp_path, runtime, endpoint, gateway_event("GET", "/events/{event_id}", {"event_id": "a"}, None))
+    assert (result.returncode, result.stderr) == (0, "")
+    ((response,), _) = json.loads(result.stdout)
+    assert response["statusCode"] == 200
+    code = marshal.loads((tmp_path / cache_from_source("chalicelib/event.py")).read_bytes()[16:])
+    assert code.co_filename == "/var/task/chalicelib/event.py"
 
 
 def test_zip_is_small(deployment_zip: Path) -> None:

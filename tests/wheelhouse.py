@@ -34,13 +34,14 @@ def find_only(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 def write_wheel(  # pylint: disable=too-many-arguments  # a wheel's name has three parts, and it has contents
-    folder: Path, name: str, version: str, *, tag: str, files: tuple[str, ...], requires: tuple[str, ...] = ()
+    folder: Path, name: str, version: str, *, tag: str, files: tuple[str, ...], requires: tuple[str, ...] = (),
+    prefix: str = "#",
 ) -> None:
-    """Write a wheel with some files, whose content is their name."""
+    """Write a wheel with some files. The content of each is a prefix and its name."""
     dist_info = f"{name}-{version}.dist-info"
     metadata = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
     metadata += [f"Requires-Dist: {requirement}" for requirement in requires]
-    contents = {path: f"# {path}\n" for path in files}
+    contents = {path: f"{prefix} {path}\n" for path in files}
     contents[f"{dist_info}/METADATA"] = "\n".join(metadata) + "\n"
     contents[f"{dist_info}/WHEEL"] = f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}\n"
     record = [f"{path},{digest(text)},{len(text)}" for path, text in contents.items()]

@@ -10,6 +10,7 @@ from chalicelib.problem import BodyTooLarge, Fault, InvalidEvent, Problem
 
 MAX_EVENTS = 100
 MAX_BATCH_BYTES = 1_048_576
+MOST_FAULTS = 10  # of one event that a response lists; Lambda refuses a response of more than 6 MB
 
 
 class Refused(Struct, frozen=True):
@@ -17,6 +18,9 @@ class Refused(Struct, frozen=True):
 
     id: str | None
     problem: Problem
+
+
+Entry = event.Content | Refused  # what an event of a batch is after the checks
 
 
 def too_large() -> BodyTooLarge:
@@ -31,7 +35,7 @@ def is_batch(body: bytes) -> bool:
     return re.match(rb"[ \t\r\n]*\[", body) is not None
 
 
-def parse(body: bytes) -> list[event.Content | Refused]:
+def parse(body: bytes) -> list[Entry]:
     """Read the events of a batch, in the order sent.
 
     Raises BodyTooLarge and InvalidEvent if the body as a whole is wrong.
@@ -47,10 +51,17 @@ def parse(body: bytes) -> list[event.Content | Refused]:
     return [_content_or_refused(*element) for element in elements]
 
 
-def _content_or_refused(document: Any, may_be_too_deep: bool, size: int) -> event.Content | Refused:
+def _content_or_refused(document: Any, may_be_too_deep: bool, size: int) -> Entry:
     try:
         event.require_size(size)
         return event.check(document, may_be_too_deep)
-    except Problem as exc:
-        sent_id = document.get("id") if isinstance(document, dict) else None
-        return Refused(sent_id if event.is_id(sent_id) else None, exc)
+    except InvalidEvent as exc:
+        return Refused(_id_of(document), InvalidEvent(exc.faults, MOST_FAULTS))
+    except BodyTooLarge as exc:
+        return Refused(_id_of(document), exc)
+
+
+def _id_of(document: Any) -> str | None:
+    """Return the id that an event sent, if it is valid."""
+    sent_id = document.get("id") if isinstance(document, dict) else None
+    return sent_id if event.is_id(sent_id) else None

@@ -13,6 +13,8 @@ from chalicelib.event import Content
 # The name of an index is the name of its partition key. Its sort key is `position`.
 BY_TIME, BY_TYPE, BY_SUBJECT = INDEXES = ("by_time", "by_type", "by_subject")
 POSITION = "position"
+# The attributes beside the keys that an index copies from the table: those that a filter needs.
+PROJECTED = {BY_TIME: ("type",), BY_TYPE: (), BY_SUBJECT: ("type",)}
 
 
 class ShardEntries(Struct, frozen=True):

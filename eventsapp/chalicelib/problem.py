@@ -67,9 +67,9 @@ class Problem(Exception):
         }
 
 
-def _summary(faults: Sequence[object]) -> str:
+def _summary(faults: Sequence[object], most: int) -> str:
     """Return the detail of a problem that lists its faults."""
-    number = "each fault" if len(faults) <= MOST_FAULTS else f"the first {MOST_FAULTS} faults"
+    number = "each fault" if len(faults) <= most else f"the first {most} faults"
     return f"`errors` lists {number}."
 
 
@@ -78,8 +78,10 @@ class InvalidEvent(Problem):
 
     status, type = 400, "invalid-event"
 
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__(_summary(faults), errors=[fault._asdict() for fault in faults[:MOST_FAULTS]])
+    def __init__(self, faults: list[Fault], most: int = MOST_FAULTS) -> None:
+        """`most` is how many faults the response lists."""
+        super().__init__(_summary(faults, most), errors=[fault._asdict() for fault in faults[:most]])
+        self.faults = faults
 
 
 class InvalidQuery(Problem):
@@ -88,7 +90,7 @@ class InvalidQuery(Problem):
     status, type = 400, "invalid-query"
 
     def __init__(self, faults: list[ParameterFault]) -> None:
-        super().__init__(_summary(faults), errors=[fault._asdict() for fault in faults[:MOST_FAULTS]])
+        super().__init__(_summary(faults, MOST_FAULTS), errors=[fault._asdict() for fault in faults[:MOST_FAULTS]])
 
 
 class BadRequest(Problem):

@@ -1,0 +1,1 @@
+"""Measures the app and other handlers of the same API: see docs/performance.md."""

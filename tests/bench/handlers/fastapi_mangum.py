@@ -1,0 +1,28 @@
+"""The same API with FastAPI and Mangum. It shares the calls of DynamoDB and the authorizer with the bare handler."""
+
+# pylint: disable=import-error  # make bench PEERS=1 installs these packages for this handler only
+from bare import authorizer, get_event, post_event
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from mangum import Mangum
+
+__all__ = ["authorizer", "handler"]
+
+app = FastAPI()
+
+
+@app.post("/events")
+async def post(request: Request) -> Response:
+    """Store an event."""
+    status, body = post_event(await request.body())
+    return JSONResponse(body, status)
+
+
+@app.get("/events/{event_id}")
+async def get(event_id: str) -> Response:
+    """Return an event."""
+    status, body = get_event(event_id)
+    return JSONResponse(body, status)
+
+
+handler = Mangum(app, lifespan="off")

@@ -1,0 +1,33 @@
+"""The same API with Powertools' resolver. It shares the calls of DynamoDB and the authorizer with the bare handler."""
+
+# pylint: disable=import-error  # make bench PEERS=1 installs these packages for this handler only
+import json
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from bare import authorizer, get_event, post_event
+
+__all__ = ["authorizer", "handler"]
+
+app = APIGatewayRestResolver()
+
+
+@app.post("/events")
+def post() -> Response:
+    """Store an event."""
+    return response(*post_event(app.current_event.body))
+
+
+@app.get("/events/<event_id>")
+def get(event_id: str) -> Response:
+    """Return an event."""
+    return response(*get_event(event_id))
+
+
+def response(status: int, body: dict) -> Response:
+    """Return a response with JSON."""
+    return Response(status, "application/json", json.dumps(body))
+
+
+def handler(event, context):
+    """Handle a request, as an API Gateway proxy integration."""
+    return app.resolve(event, context)
