@@ -458,30 +458,30 @@ def test_boundary_allows_only_what_a_function_needs(plans: Plans, stage: str, of
     )
     indexes = [f"{events}/index/{index}" for index in sorted(INDEXES)]
     of_function = [
-        (["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"], events, None),
+        (["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"], [events], None),
         (["dynamodb:Query"], indexes, None),
     ]
     name, of_tables = {
         "function": (f"event-api-{stage}", of_function),
-        "authorizer": (f"event-api-{stage}-authorizer", [(["dynamodb:GetItem"], tokens, None)]),
+        "authorizer": (f"event-api-{stage}-authorizer", [(["dynamodb:GetItem"], [tokens], None)]),
     }[of]
     own = f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"
     tags = {"aws:ResourceTag/project": "event-api", "aws:ResourceTag/stage": stage}
-    keys = f"arn:aws:kms:{region}:{ACCOUNT}:key/*"
+    keys = [f"arn:aws:kms:{region}:{ACCOUNT}:key/*"]
     (document,) = of_stage(plans, stage, f"{of}_boundary")
     assert {statement["Effect"] for statement in document["Statement"]} == {"Allow"}
     found = [
-        (sorted(listed(statement["Action"])), statement["Resource"], statement.get("Condition"))
+        (sorted(listed(statement["Action"])), sorted(listed(statement["Resource"])), statement.get("Condition"))
         for statement in document["Statement"]
     ]
     assert found == [
         *of_tables,
         (
             ["logs:CreateLogStream", "logs:PutLogEvents"],
-            f"arn:aws:logs:{region}:{ACCOUNT}:log-group:/aws/lambda/{name}:*",
+            [f"arn:aws:logs:{region}:{ACCOUNT}:log-group:/aws/lambda/{name}:*"],
             None,
         ),
-        (["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*", None),
+        (["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"], None),
         (
             [
                 "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey",
