@@ -17,4 +17,4 @@ def test_bench_prints_each_figure() -> None:
     rows = re.findall(r"^\|([a-zA-Z ]+)\|([\d.]+ \w+)\|([\d.]+ \w+)\|(\d\.\d\d)\|\d\.\d\d\|$", result.stdout, re.M)
     names = ["cold start CPU", "warm POST CPU", "warm GET CPU", "warm authorizer CPU", "peak memory"]
     assert [row[0] for row in rows] == names
-    assert all(0 < float(row[3]) < 1 for row in rows), result.stdout
+    assert all(float(row[3]) > 0 for row in rows), result.stdout

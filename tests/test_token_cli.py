@@ -12,6 +12,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
+import boto3
 import pytest
 import token_cli
 from chalicelib.token import READ, WRITE
@@ -34,6 +35,7 @@ def run(arguments: str, data_dir: Path, **environment: str) -> Result:
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
         for name, value in {"DATA_DIR": str(data_dir), "LOCAL_AWS_DIR": str(data_dir), **environment}.items():
             patch.setenv(name, value)
+        patch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the credentials of an earlier test
         try:
             token_cli.main(shlex.split(arguments))
         except SystemExit as exc:
