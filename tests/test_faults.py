@@ -1,10 +1,8 @@
 """A store that fails: the response is 503 in time, and acknowledged events are stored."""
 
-import asyncio
 import json
 import logging
 import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +11,7 @@ from chalicelib.token import SCOPES
 from faulty_store import FaultyStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from in_process import InProcessApi
+from in_process import InProcessApi, embedded_aws
 from processes import ROOT
 from stopwatch import Stopwatch
 from targets import Response, Api, an_event, get, post
@@ -22,9 +20,6 @@ from token_stage import local_client
 from wire import server_that_never_accepts
 
 import app as event_api
-from local.aws import DurableAws
-from local.journal import Journal
-
 BOUND = 10  # seconds, in which a caller gets a response
 
 ALL_FAULTS = ["throttled", "failed", "garbled", "cut", "cut short", "hangs", "denied"]
@@ -35,24 +30,8 @@ QUICK_FAULTS = ["none", "throttled", "failed", "garbled", "cut", "cut short", *L
 @pytest.fixture(name="aws", scope="module")
 def _aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The endpoint of an embedded AWS that has the tables."""
-    stop = threading.Event()
-    listener = socket.create_server(("127.0.0.1", 0))
-    endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-    async def serve() -> None:
-        stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.run_in_executor(None, lambda: (stop.wait(), loop.call_soon_threadsafe(stopping.set)))
-        with Journal(tmp_path_factory.mktemp("aws")) as journal:
-            aws = DurableAws(journal)
-            await aws.create_tables()
-            await aws.listen(listener, stopping)
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    yield endpoint
-    stop.set()
-    thread.join()
+    with embedded_aws(tmp_path_factory.mktemp("aws")) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(name="store")
