@@ -113,11 +113,18 @@ def test_reader_that_follows_writers_misses_nothing(client: SignedHttp, recorder
     """
     tenant = Tenant(client, shards=3)
     chance = random.Random(1)
+    late: set[str] = set()
 
-    def some_fail(operation: str, _: object) -> str | None:
-        if operation != "PutItem" or chance.random() > 0.05:
+    def some_fail(operation: str, parameters: dict[str, dict[str, dict[str, str]]]) -> str | None:
+        if operation != "PutItem":
             return None
-        return chance.choice(["late 1", "late 3", "late 6", "hangs", "throttled", "written, cut", "written, hangs"])
+        event_id = parameters["Item"]["id"]["S"]
+        if event_id in late:  # no later attempt comes first
+            return "throttled"
+        if chance.random() < 0.02:
+            late.add(event_id)
+            return f"late {chance.choice([1, 3, 6])}"
+        return chance.choice(["hangs", "throttled", "written, cut"]) if chance.random() < 0.02 else None
 
     recorder.rule = some_fail
     writers = Writers(tenant, 7)
@@ -134,6 +141,7 @@ def test_reader_that_follows_writers_misses_nothing(client: SignedHttp, recorder
     writers.join()
     stored = [index.position_of(e.created_at, e.id) for page in tenant.pages(limit="100") for e in page.events]
     assert len(stored) > 200
+    assert len([position for position in stored if index.id_at(position) in late]) > 5
     assert seen == stored[::-1]
 
 
