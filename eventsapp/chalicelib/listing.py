@@ -21,9 +21,10 @@ MAX_FILTERED_ENTRIES = 1_000  # index entries that a request with a filter reads
 MAX_NAME = 256  # characters of a parameter's name in a response
 
 # `asc` does not list events of the last seconds, because an event with an earlier `created_at` may still become
-# visible. An attempt to write ends at most 2 seconds after its `created_at` (CONNECT_TIMEOUT and READ_TIMEOUT of
-# dynamodb.py). The clocks of two functions differ by less than a second. The indexes have the rest, 7 seconds, to
-# follow the table; usually they need less than one.
+# visible. Each attempt to write sets its own `created_at`. The function waits at most 2 seconds for an attempt
+# (CONNECT_TIMEOUT and READ_TIMEOUT of dynamodb.py). The clocks of two functions differ by less than a second. The rest,
+# 7 seconds, is for DynamoDB: to apply a request whose response came too late, and to update the indexes. Usually it
+# needs less than one.
 HORIZON = timedelta(seconds=10)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
