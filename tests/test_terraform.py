@@ -222,7 +222,8 @@ def _too_long(stage_plan: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(
-    length=st.integers(0, 10**8) | st.integers(batch.MAX_BATCH_BYTES - 10, batch.MAX_BATCH_BYTES + 10), zeros=st.integers(0, 3)
+    length=st.integers(0, 10**8) | st.integers(batch.MAX_BATCH_BYTES - 10, batch.MAX_BATCH_BYTES + 10),
+    zeros=st.integers(0, 3),
 )
 @example(length=batch.MAX_BATCH_BYTES, zeros=0)
 @example(length=batch.MAX_BATCH_BYTES + 1, zeros=0)

@@ -11,8 +11,8 @@ from .document import Json
 THROTTLE_RETRY, QUOTA_RETRY = 1, 3600  # seconds; a throttle refills all the time; nobody knows when a quota ends
 INVALID_BODY = problem.Fault(
     "",
-    f"must be a JSON object, or an array of 1 to {batch.MAX_EVENTS} such objects, sent as application/json. An object has "
-    "these fields: "
+    f"must be a JSON object, or an array of 1 to {batch.MAX_EVENTS} such objects, sent as application/json. "
+    "An object has these fields: "
     + "; ".join(
         f"{name}: {rule['description']}"
         for name, rule in msgspec.json.schema(PostedEvent)["$defs"]["PostedEvent"]["properties"].items()
