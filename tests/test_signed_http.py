@@ -152,6 +152,20 @@ def test_endpoint_is_botocores(monkeypatch: pytest.MonkeyPatch, variables: dict[
     assert botocore.session.Session().create_client("dynamodb").meta.endpoint_url == url
 
 
+@pytest.mark.parametrize("fips", ["false", "true"])
+@pytest.mark.parametrize("dual_stack", ["false", "true"])
+def test_endpoint_of_each_region_is_botocores(monkeypatch: pytest.MonkeyPatch, fips: str, dual_stack: str) -> None:
+    """The app uses the endpoint of botocore's client in every region that it does not refuse."""
+    monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", fips)
+    monkeypatch.setenv("AWS_USE_DUALSTACK_ENDPOINT", dual_stack)
+    session = botocore.session.Session()
+    partitions = [name for name in session.get_available_partitions() if name in ("aws", "aws-us-gov")]
+    assert len(partitions) == 2
+    for region in [name for part in partitions for name in session.get_available_regions("dynamodb", part)]:
+        monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+        assert endpoint("dynamodb") == session.create_client("dynamodb", region).meta.endpoint_url
+
+
 @pytest.mark.parametrize(
     "region", ["cn-north-1", "us-iso-east-1", "us-isob-east-1", "us-isof-south-1", "eusc-de-east-1", "eu-isoe-west-1"]
 )
