@@ -78,6 +78,20 @@ def test_cursors_lead_to_every_matching_event_once(
             )  # fmt: skip
 
 
+@pytest.mark.parametrize("shards", [1, 2, 5])
+@pytest.mark.parametrize("limit", ["1", "5"])
+def test_events_of_one_millisecond_are_listed_by_id(
+    client: SignedHttp, admin: BaseClient, shards: int, limit: str
+) -> None:
+    """Events of the same millisecond have the order of their ids, also over the end of a page."""
+    tenant = Tenant(client, shards)
+    ids = in_order(tenant, admin, 12)
+    for event_id in ids[2:10]:
+        tenant.move(admin, event_id, event.timestamp(START + timedelta(milliseconds=2)))
+    assert tenant.ids(NOW, order="asc", limit=limit) == ids
+    assert tenant.ids(NOW, order="desc", limit=limit) == ids[::-1]
+
+
 @pytest.mark.parametrize("order", ["asc", "desc"])
 def test_more_shards_still_find_old_events(client: SignedHttp, admin: BaseClient, order: str) -> None:
     """The number of shards may grow: the old shards are read, too."""
