@@ -182,7 +182,8 @@ def test_query_parameters_may_be_absent(parameters: Any) -> None:
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"limit": []}, {"\ud800": ["1"]}, {"type": ["\ufffd"]}, {"subject": ["\udcff"]}, {"limit": ["1", "1"]}, {"": [""]},
+        {"limit": []}, {"\ud800": ["1"]}, {"type": ["\ufffd"]}, {"subject": ["\udcff"]}, {"limit": ["1", "1"]},
+        {"": [""]},
     ],
 )
 def test_damaged_query_is_refused(parameters: dict[str, list[str]]) -> None:

@@ -165,7 +165,7 @@ def test_expired_and_removed_events_are_not_listed(client: SignedHttp, admin: Ba
 
 @pytest.mark.parametrize("limit", ["1", "20"])
 def test_id_that_is_used_again_is_listed_once(client: SignedHttp, admin: BaseClient, limit: str) -> None:
-    """The index may still have the place of an expired event whose id is used again. The new event has its own place."""
+    """The index may still have the place of an expired event whose id is used again. The new event has its own."""
     tenant = Tenant(client)
     in_order(tenant, admin, 3)
     tenant.move(admin, "001", event.timestamp(START + timedelta(milliseconds=5)))
