@@ -16,7 +16,7 @@ FORWARDED = ("none", "unprocessed", "all unprocessed", "stale")
 DENIED = (400, "com.amazon.coral.service#AccessDeniedException")
 
 
-class FaultyStore(ThreadingHTTPServer):
+class FaultyStore(ThreadingHTTPServer):  # pylint: disable=too-many-instance-attributes  # each is a test's own switch
     """Applies one fault of `faults` to each call. When the list is empty, it applies `afterwards`.
 
     A fault is "none", "throttled", "failed", "denied", "garbled", "cut", "cut short" or "hangs". It can also be a

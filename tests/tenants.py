@@ -11,6 +11,7 @@ from botocore.client import BaseClient
 from chalicelib import index, listing
 from chalicelib.dynamodb import HANDLER_SECONDS, Table
 from chalicelib.event import Content, parse
+from chalicelib.problem import StoreUnavailable
 from chalicelib.signed_http import SignedHttp
 from chalicelib.store import EventPage, EventStore
 
@@ -20,11 +21,20 @@ class Tenant:
 
     def __init__(self, client: SignedHttp, shards: int = 1, retention_days: int = 0) -> None:
         self.name = f"t{uuid.uuid4().hex}"
-        self.store = EventStore(Table(client, "events", HANDLER_SECONDS), self.name, retention_days, shards)
+        self.shards = shards
+        self._client = client
+        self._retention_days = retention_days
 
-    def post(self, *contents: Content) -> None:
+    @property
+    def store(self) -> EventStore:
+        """Return the store for one request."""
+        table = Table(self._client, "events", HANDLER_SECONDS)
+        return EventStore(table, self.name, self._retention_days, self.shards)
+
+    def post(self, *events: Content) -> None:
         """Store events."""
-        assert all(is_new for _, is_new in self.store.write_all(list(contents)))
+        results = self.store.write_all(list(events))
+        assert all(not isinstance(result, StoreUnavailable) and result[1] for result in results)
 
     def move(self, admin: BaseClient, event_id: str, created_at: str) -> None:
         """Change when an event was stored."""

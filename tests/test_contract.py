@@ -24,7 +24,8 @@ from bodies import (
     REFUSED_PAYLOADS,
 )
 from targets import (
-    CREATED_AT, ETAG, JSON, Response, Api, an_event, assert_faults, assert_problem, event_with_payload, get, post, value_of
+    CREATED_AT, ETAG, JSON, Response, Api, an_event, assert_faults, assert_problem, event_with_payload, get, post,
+    value_of,
 )  # fmt: skip
 
 LIMIT = 262_144

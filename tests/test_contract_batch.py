@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from targets import (
-    CREATED_AT, ETAG, JSON, Api, Response, an_event, assert_faults, assert_problem, event_with_payload, get, post, value_of
+    CREATED_AT, ETAG, JSON, Api, Response, an_event, assert_faults, assert_problem, event_with_payload, get, post,
+    value_of,
 )  # fmt: skip
 
 LIMIT, BATCH_LIMIT = 262_144, 1_048_576

@@ -27,21 +27,24 @@ def _aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(name="recorder")
-def _recorder(aws: str) -> Iterator[FaultyStore]:
+def _recorder(aws: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyStore]:
     """A proxy in front of it that records the calls."""
-    store = FaultyStore(aws)
-    yield store
-    store.close()
+    proxy = FaultyStore(aws)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", proxy.url)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture(name="client")
-def _client(recorder: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> SignedHttp:
-    """The app's client."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", recorder.url)
+def _client(recorder: FaultyStore) -> SignedHttp:
+    """The app's client of the proxy."""
+    del recorder
     return create_client()
 
 
-@pytest.mark.parametrize("text", ["x" * 250_000, "\\\"" * 60_000, "é" * 120_000, "\U0001f600" * 60_000, "\u0001" * 40_000])
+@pytest.mark.parametrize(
+    "text", ["x" * 250_000, "\\\"" * 60_000, "é" * 120_000, "\U0001f600" * 60_000, "\u0001" * 40_000]
+)
 def test_page_fits_into_the_response_of_a_function(client: SignedHttp, text: str) -> None:
     """A page ends at 4 MiB, counted as Lambda counts: a JSON string inside of JSON. It has one event or more."""
     tenant = Tenant(client)

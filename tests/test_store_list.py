@@ -15,11 +15,11 @@ from in_process import app_tables
 from test_index import QUERIES, START, expected, stored_events
 
 from chalicelib import event, index, listing
-from chalicelib.dynamodb import HANDLER_SECONDS, Table, create_client
+from chalicelib.dynamodb import create_client
 from chalicelib.event import Event
 from chalicelib.problem import StoreUnavailable
 from chalicelib.signed_http import SignedHttp
-from chalicelib.store import KEYS_PER_READ, EventStore
+from chalicelib.store import KEYS_PER_READ
 from index_model import Stored
 from tenants import Tenant, contents
 
@@ -97,7 +97,7 @@ def test_more_shards_still_find_old_events(client: SignedHttp, admin: BaseClient
     """The number of shards may grow: the old shards are read, too."""
     tenant = Tenant(client, 2)
     ids = in_order(tenant, admin, 20)
-    tenant.store = EventStore(Table(client, "events", HANDLER_SECONDS), tenant.name, 0, 5)
+    tenant.shards = 5
     assert tenant.ids(NOW, order=order, limit="3") == (ids if order == "asc" else ids[::-1])
 
 
@@ -121,7 +121,6 @@ def test_tenants_never_mix(client: SignedHttp) -> None:
     """Tenants with similar names and equal ids, types and subjects see their own events only."""
     first, second = Tenant(client), Tenant(client)
     second.name = first.name[:-1]
-    second.store = EventStore(Table(client, "events", HANDLER_SECONDS), second.name, 0, 1)
     first.post(*contents(3, {"of": "first"}, subject="s"))
     second.post(*contents(5, {"of": "second"}, subject="s"))
     for parameters in ({}, {"type": "t"}, {"subject": "s"}, {"subject": "s", "type": "t"}):
@@ -166,7 +165,7 @@ def test_expired_and_removed_events_are_not_listed(client: SignedHttp, admin: Ba
 
 @pytest.mark.parametrize("limit", ["1", "20"])
 def test_id_that_is_used_again_is_listed_once(client: SignedHttp, admin: BaseClient, limit: str) -> None:
-    """The index may still have the place of an expired event whose id is used again. The new event has its own place."""
+    """The index may still have the place of an expired event whose id is used again. The new event has its own."""
     tenant = Tenant(client)
     in_order(tenant, admin, 3)
     tenant.move(admin, "001", event.timestamp(START + timedelta(milliseconds=5)))

@@ -68,22 +68,15 @@ class Entries(NamedTuple):
 
 
 class Table:
-    """A DynamoDB table and the calls that the app makes. Each call can raise StoreUnavailable.
-
-    Deadlines are in monotonic seconds.
-    """
+    """A DynamoDB table during one request, and the calls that the app makes. Each can raise StoreUnavailable."""
 
     def __init__(self, client: SignedHttp, name: str, seconds: float) -> None:
-        """`seconds` is how long one request may wait for the table."""
+        """`seconds` is how long the request may take from now on. All its calls have this one deadline."""
         self._client = client
         self._name = name
-        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
 
-    def deadline(self) -> float:
-        """Return when the calls of a request that starts now must end."""
-        return time.monotonic() + self._seconds
-
-    def put_if(self, create_item: Callable[[], Item], deadline: float, **condition: Any) -> tuple[Item, bool]:
+    def put_if(self, create_item: Callable[[], Item], **condition: Any) -> tuple[Item, bool]:
         """Write an item if its condition holds. Return the item that is stored, and whether this attempt wrote it.
 
         Each attempt creates its own item. So a time in an item is at most one attempt old when the item is stored.
@@ -100,14 +93,14 @@ class Table:
                 return exc.members["Item"], False
             return item, True
 
-        return with_retries(attempt, deadline)
+        return with_retries(attempt, self._deadline)
 
-    def get(self, key: Item, deadline: float, consistent: bool) -> Item | None:
+    def get(self, key: Item, consistent: bool) -> Item | None:
         """Return the item of a key, or None."""
         parameters = {"Key": key, "ConsistentRead": consistent}
-        return with_retries(lambda end: self._send("GetItem", parameters, end), deadline).get("Item")
+        return with_retries(lambda end: self._send("GetItem", parameters, end), self._deadline).get("Item")
 
-    def batch_get(self, keys: list[Item], deadline: float, consistent: bool) -> list[Item]:
+    def batch_get(self, keys: list[Item], consistent: bool) -> list[Item]:
         """Return the items of up to 100 keys, in any order. Keys without an item are left out.
 
         DynamoDB returns some keys unprocessed if it throttles. Later attempts read these only.
@@ -123,12 +116,12 @@ class Table:
             if left:
                 raise CallFailed(UNPROCESSED, is_retryable=True)
 
-        with_retries(attempt, deadline)
+        with_retries(attempt, self._deadline)
         return items
 
-    def query(self, deadline: float, **parameters: Any) -> Entries:
+    def query(self, **parameters: Any) -> Entries:
         """Return the items of one Query. DynamoDB reads at most 1 MB of them."""
-        response = with_retries(lambda end: self._send("Query", parameters, end), deadline)
+        response = with_retries(lambda end: self._send("Query", parameters, end), self._deadline)
         return Entries(response["Items"], response.get("LastEvaluatedKey"))
 
     def _send(self, operation: str, parameters: dict[str, Any], end: float) -> dict[str, Any]:
@@ -136,15 +129,15 @@ class Table:
 
 
 def with_retries(attempt: Callable[[float], T], deadline: float) -> T:
-    """Return what an attempt returns. Retries transient errors until the deadline. Raises StoreUnavailable.
+    """Return what an attempt returns. Retries transient errors until the deadline (monotonic seconds).
 
-    Each attempt receives the time at which it must end.
+    Each attempt receives the time at which it must end. Raises StoreUnavailable.
     """
     number, error, pause = 0, "no time left", 0.0
     cause: CallFailed | None = None
     while time.monotonic() + pause + CONNECT_TIMEOUT + READ_TIMEOUT <= deadline:
-        if pause:
-            time.sleep(pause)  # a sleep of no seconds takes a tenth of a millisecond
+        if pause:  # a sleep of 0 seconds takes a third of a millisecond
+            time.sleep(pause)
         number += 1
         try:
             return attempt(time.monotonic() + CONNECT_TIMEOUT + READ_TIMEOUT)

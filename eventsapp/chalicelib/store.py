@@ -67,20 +67,27 @@ class EventStore:
 
         One conditional PutItem, no read. Raises StoreUnavailable.
         """
-        return self._write(content, self._table.deadline())
+        # A retry can meet the item that its own first attempt wrote. This id tells it from another call's item.
+        write_id = uuid.uuid4().hex
+        item, is_new = self._table.put_if(
+            lambda: self._new_item(content, write_id),
+            # DynamoDB removes an expired item up to days late.
+            ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
+            ExpressionAttributeValues={":now": {"N": str(int(time.time()))}},
+        )
+        return _stored_event(item), is_new or item["write_id"]["S"] == write_id
 
     def write_all(self, contents: list[Content]) -> list[tuple[StoredEvent, bool] | StoreUnavailable]:
         """Store events as `write` does, in parallel. Return its result or its error for each of them, in order.
 
         Events with the same id are written one after another, in the order of the list.
         """
-        deadline = self._table.deadline()
         groups: dict[str, list[int]] = {}
         for number, content in enumerate(contents):
             groups.setdefault(content.id, []).append(number)
 
         def write_group(numbers: list[int]) -> dict[int, tuple[StoredEvent, bool] | StoreUnavailable]:
-            return {number: self._write_or_error(contents[number], deadline) for number in numbers}
+            return {number: self._write_or_error(contents[number]) for number in numbers}
 
         results = {
             number: result for group in in_parallel(write_group, groups.values()) for number, result in group.items()
@@ -93,9 +100,8 @@ class EventStore:
         An eventually consistent read costs half, and a hit is right because events never change. A miss is read again
         with a consistent read.
         """
-        deadline = self._table.deadline()
         for consistent in (False, True):
-            item = self._table.get(self._key(event_id), deadline, consistent)
+            item = self._table.get(self._key(event_id), consistent)
             if item is not None:
                 stored = _stored_event(item)
                 if not stored.is_expired:
@@ -107,44 +113,14 @@ class EventStore:
 
         A page that the deadline or the limit of bytes ends early has fewer events, and never a gap.
         """
-        deadline = self._table.deadline()
-        page = self._positions(query, deadline)
-        events: list[Event] = []
-        size = 0
-        for start in range(0, len(page.positions), KEYS_PER_READ):
-            positions = page.positions[start : start + KEYS_PER_READ]
-            try:
-                found = self._read_all(positions, deadline)
-            except StoreUnavailable:
-                if start == 0:
-                    raise
-                page = page.first(start)
-                break
-            for number, position in enumerate(positions, start):
-                if position not in found:
-                    continue
-                size += _response_size(found[position].event)
-                if size > MAX_PAGE_BYTES and events:
-                    page = page.first(number)
-                    return EventPage(events, page.has_more, page.continue_after)
-                events.append(found[position].event)
+        page = self._positions(query)
+        events, count = self._read_first(page.positions)
+        page = page.first(count)
         return EventPage(events, page.has_more, page.continue_after)
 
-    def _write(self, content: Content, deadline: float) -> tuple[StoredEvent, bool]:
-        # A retry can meet the item that its own first attempt wrote. This id tells it from another call's item.
-        write_id = uuid.uuid4().hex
-        item, is_new = self._table.put_if(
-            lambda: self._new_item(content, write_id),
-            deadline,
-            # DynamoDB removes an expired item up to days late.
-            ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
-            ExpressionAttributeValues={":now": {"N": str(int(time.time()))}},
-        )
-        return _stored_event(item), is_new or item["write_id"]["S"] == write_id
-
-    def _write_or_error(self, content: Content, deadline: float) -> tuple[StoredEvent, bool] | StoreUnavailable:
+    def _write_or_error(self, content: Content) -> tuple[StoredEvent, bool] | StoreUnavailable:
         try:
-            return self._write(content, deadline)
+            return self.write(content)
         except StoreUnavailable as exc:
             return exc
 
@@ -166,14 +142,14 @@ class EventStore:
             item["expires_at"] = {"N": str(int(now) + self._retention_days * SECONDS_A_DAY)}
         return item
 
-    def _positions(self, query: Query, deadline: float) -> index.Page:
+    def _positions(self, query: Query) -> index.Page:
         """Return the page of positions that the shards of a query's index have together."""
         if query.is_empty:
             return query.page([])
         keys = query.partition_keys(self._tenant, self._shards)
-        return query.page(in_parallel(functools.partial(self._read_shard, query, deadline), keys))
+        return query.page(in_parallel(functools.partial(self._read_shard, query), keys))
 
-    def _read_shard(self, query: Query, deadline: float, partition_key: str) -> index.ShardEntries:
+    def _read_shard(self, query: Query, partition_key: str) -> index.ShardEntries:
         names = {"#partition": query.index_name, "#position": index.POSITION}
         values = {":partition": partition_key, ":low": query.low, ":high": query.high}
         type_filter = {}
@@ -182,7 +158,6 @@ class EventStore:
             is_prefix = query.type_filter.is_prefix
             type_filter["FilterExpression"] = "begins_with(#type, :type)" if is_prefix else "#type = :type"
         entries = self._table.query(
-            deadline,
             IndexName=query.index_name,
             KeyConditionExpression="#partition = :partition AND #position BETWEEN :low AND :high",
             ExpressionAttributeNames=names,
@@ -196,7 +171,27 @@ class EventStore:
         positions = [item[index.POSITION]["S"] for item in entries.items]
         return index.ShardEntries(positions, None if last is None else last[index.POSITION]["S"])
 
-    def _read_all(self, positions: list[str], deadline: float) -> dict[str, StoredEvent]:
+    def _read_first(self, positions: list[str]) -> tuple[list[Event], int]:
+        """Return the events at the first positions, and the number of these positions: as many as fit on a page."""
+        events: list[Event] = []
+        size = 0
+        for start in range(0, len(positions), KEYS_PER_READ):
+            part = positions[start : start + KEYS_PER_READ]
+            try:
+                found = self._read_all(part)
+            except StoreUnavailable:
+                if start == 0:
+                    raise
+                return events, start
+            for number, position in enumerate(part, start):
+                if position in found:
+                    size += _response_size(found[position].event)
+                    if size > MAX_PAGE_BYTES and events:
+                        return events, number
+                    events.append(found[position].event)
+        return events, len(positions)
+
+    def _read_all(self, positions: list[str]) -> dict[str, StoredEvent]:
         """Return the events at positions. Those whose retention has ended, and those that were removed, are left out.
 
         A first read that is behind the index is read again consistently. An expired event's id may be used again, so
@@ -206,7 +201,7 @@ class EventStore:
         for consistent in (False, True):
             keys = [self._key(index.id_at(position)) for position in positions if position not in found]
             if keys:
-                for item in self._table.batch_get(_distinct(keys), deadline, consistent):
+                for item in self._table.batch_get(_distinct(keys), consistent):
                     found[item[index.POSITION]["S"]] = _stored_event(item)
         return {position: stored for position, stored in found.items() if not stored.is_expired}
 
