@@ -99,7 +99,7 @@ def test_request_has_the_bytes_of_botocores_client(
 def test_table_makes_these_calls(server: WireServer) -> None:
     """A table writes and reads with the parameters of the test above."""
     table = Table(create_client(), "events", 20)
-    assert table.put_if(ITEM, **CONDITION) is None
+    assert table.put_if(lambda: ITEM, **CONDITION) == (ITEM, True)
     assert table.get(KEY, consistent=True) == {"pk": {"S": "acme/a"}}
     assert [request.headers["x-amz-target"] for request in server.requests] == [
         "DynamoDB_20120810.PutItem", "DynamoDB_20120810.GetItem"
