@@ -128,7 +128,9 @@ def test_batch_has_at_most_1_mib() -> None:
     assert len(batch.parse(fitting)) == 1
     problem = problem_of(fitting + b" ")
     assert isinstance(problem, BodyTooLarge) and problem.members == {"limit": 1_048_576}
-    assert problem.detail == "The limit is 1048576 bytes: send fewer events at a time."
+    assert problem.detail == (
+        "The limit is 1048576 bytes: send fewer events at a time, or store large data elsewhere and post its address."
+    )
 
 
 @pytest.mark.parametrize(

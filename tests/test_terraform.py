@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chalicelib import batch
+from chalicelib import batch, index
 from hypothesis import example, given
 from hypothesis import strategies as st
 from ministack.core.iam_evaluator import evaluate_resource_policy
@@ -133,6 +133,17 @@ def test_stage_has_its_own_locked_state(stage: str) -> None:
         ("encrypt", "true"),
         ("use_lockfile", "true"),
     }
+
+
+def test_table_has_the_indexes_of_the_app(stage_plan: dict[str, Any]) -> None:
+    """Terraform's table has the keys and the indexes that the app uses."""
+    table = stage_plan["aws_dynamodb_table.events"]
+    assert (table["hash_key"], table["range_key"]) == ("pk", None)
+    indexes = {
+        found["name"]: (found["hash_key"], found["range_key"], tuple(found["non_key_attributes"] or ()))
+        for found in table["global_secondary_index"]
+    }
+    assert indexes == {name: (name, index.POSITION, index.PROJECTED[name]) for name in index.INDEXES}
 
 
 # The stage's own key.
