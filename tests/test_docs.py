@@ -249,6 +249,12 @@ def anchors(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_page_has_no_marker_of_a_merge(path: Path) -> None:
+    """No page has the lines that git leaves where two changes conflict."""
+    assert re.findall(r"^(?:<{7}|={7}|>{7})(?: .*)?$", path.read_text(), re.M) == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_links_are_valid(path: Path) -> None:
     """Each link leads to an existing page and heading."""
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text()):
