@@ -1,6 +1,6 @@
 # All commands of this project. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run token contract-token test contract bench package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply url deploy-local destroy-local clean
+.PHONY: help run token contract-token test contract bench scale package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply url deploy-local destroy-local clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -48,10 +48,13 @@ test: $(installed) ## check everything: pylint, pytest, coverage (WORKERS=8 for 
 
 contract: $(installed) ## check a running API against the contract: EVENT_API_TOKEN=evt_... make contract URL=http://127.0.0.1:8000
 	@test -n "$(URL)" || { echo "make contract: URL is not set: name the API, as in: make contract URL=http://127.0.0.1:8000" >&2; exit 2; }
-	@$(python) -m pytest tests/test_contract.py --url $(URL)
+	@$(python) -m pytest tests/test_contract*.py --url $(URL)
 
 bench: $(installed) ## measure the app against a bare Lambda handler (two minutes; PEERS=1 adds frameworks, TLS=1 uses TLS)
 	@PYTHONPATH=tests PEERS="$(PEERS)" TLS="$(TLS)" ROUNDS="$(ROUNDS)" $(python) -m bench
+
+scale: $(installed) ## simulate DynamoDB's partitions at 10,000 events a second with 1, 4 and 16 shards (seconds)
+	@PYTHONPATH=eventsapp $(python) tests/scale.py
 
 package: $(installed) ## build a stage's zip and its Terraform: make package STAGE=prod (default: dev)
 	@$(python) terraform/package.py "$(STAGE)"

@@ -1,4 +1,4 @@
-"""The Event API over HTTP: `POST /events` stores an event, `GET /events/{id}` returns it."""
+"""The Event API over HTTP: `/events` stores and lists events, `/events/{id}` returns one."""
 
 # pylint: disable=wrong-import-position  # garbage collection is off during the imports
 import gc
@@ -15,20 +15,18 @@ import time
 from collections.abc import Callable
 from urllib.parse import unquote
 
-import msgspec
 from chalice import AuthResponse, AuthRoute, Chalice, Response
 from chalice.app import AuthRequest, Request
 
-from chalicelib import cors, event, headers, problem, token
+from chalicelib import batch, cors, event, headers, listing, problem, responses, token
 from chalicelib.dynamodb import AUTHORIZER_SECONDS, HANDLER_SECONDS, Table, create_client
 from chalicelib.signed_http import SignedHttp
-from chalicelib.store import EventStore, StoredEvent
+from chalicelib.responses import problem_response
+from chalicelib.store import EventStore
 
 # Chalice's command line sets this variable; Lambda does not, and the package has no such folder.
 if "AWS_CHALICE_CLI_MODE" in os.environ and importlib.util.find_spec("local"):
     importlib.import_module("local.chalice_command").prepare()
-
-MAX_AGE = 31_536_000  # seconds; a year means "for ever" to a cache
 
 app = Chalice(app_name="event-api", configure_logs=False)
 app.api.binary_types.clear()  # bodies are text; chalice would pass the types in this list as base64
@@ -77,8 +75,8 @@ def add_cors_headers(request: Request | None, get_response: Callable[[Request], 
     """Answer preflights and add CORS headers to every response, if the stage allows other origins."""
     if request is None or not cors.allowed_origins():
         return get_response(request)
-    origin = header(request, "origin") or None
-    if cors.is_preflight(request.method, origin, header(request, "access-control-request-method")):
+    origin = headers.of(request, "origin") or None
+    if cors.is_preflight(request.method, origin, headers.of(request, "access-control-request-method")):
         return Response("", cors.preflight_headers(origin), 204)
     response = get_response(request)
     vary = [response.headers["Vary"]] if "Vary" in response.headers else []
@@ -97,16 +95,43 @@ def replace_chalice_errors(request: Request | None, get_response: Callable[[Requ
     return problem_response(problem.InternalError(), request)
 
 
-@app.route("/events", methods=["POST"], content_types=[], authorizer=authorizer)
+@app.route("/events", methods=["GET", "POST"], content_types=[], authorizer=authorizer)
 @responds_with_problems
-def post_event() -> Response:
-    """Store an event. Repeats of the same request store nothing."""
+def events() -> Response:
+    """List events, or store one event or a batch."""
+    return list_events() if app.current_request.method == "GET" else post_events()
+
+
+def list_events() -> Response:
+    """Return a page of events."""
+    request = app.current_request
+    store = event_store(request, token.READ)
+    parameters = request.to_original_event()["multiValueQueryStringParameters"]
+    query = listing.parse(parameters, time.time())
+    return responses.page(store.find(query), query, parameters, request)
+
+
+def post_events() -> Response:
+    """Store an event or a batch. Repeats of the same request store nothing."""
     request = app.current_request
     store = event_store(request, token.WRITE)
-    content = event.parse(json_body(request))
+    body = json_body(request)
+    if batch.is_batch(body):
+        return post_batch(store, batch.parse(body), request)
+    content = event.parse(body)
     require_no_if_match(request)
-    stored, created = store.write(content)
-    return created_response(stored, request) if created else repeat_response(stored, content, request)
+    return responses.written(store.write(content), content, request)
+
+
+def post_batch(store: EventStore, entries: list[batch.Entry], request: Request) -> Response:
+    """Store the events of a batch. Each of them has its own result."""
+    contents = [entry for entry in entries if isinstance(entry, event.Content)]
+    try:
+        require_no_if_match(request)
+        outcomes = store.write_all(contents)
+    except problem.PreconditionFailed as exc:
+        outcomes = [exc] * len(contents)
+    return responses.results(entries, outcomes, request)
 
 
 @app.route("/events/{event_id}", methods=["GET", "HEAD"], content_types=[], authorizer=authorizer)
@@ -118,7 +143,7 @@ def get_event(event_id: str) -> Response:
     event_id = unquote(event_id)
     if not event.is_id(event_id):
         raise problem.EventNotFound
-    return found_response(store.read(event_id), request)
+    return responses.found(store.read(event_id), request)
 
 
 def event_store(request: Request, scope: str) -> EventStore:
@@ -135,12 +160,8 @@ def event_store(request: Request, scope: str) -> EventStore:
     if len(headers.header_lines(request.to_original_event(), "authorization")) > 1:
         raise problem.BadRequest("The request has several Authorization headers: send one.")
     table = Table(dynamodb(), os.environ["TABLE_NAME"], HANDLER_SECONDS)
-    return EventStore(table, caller["tenant"], int(os.environ.get("RETENTION_DAYS", "0")))
-
-
-def header(request: Request, name: str) -> str:
-    """Return a request's header, empty without one. Several lines of it make one list."""
-    return headers.combined_header(request.to_original_event(), name)
+    retention_days, shards = os.environ.get("RETENTION_DAYS", "0"), os.environ.get("INDEX_SHARDS", "1")
+    return EventStore(table, caller["tenant"], int(retention_days), int(shards))
 
 
 def json_body(request: Request) -> bytes:
@@ -148,7 +169,7 @@ def json_body(request: Request) -> bytes:
     require_json(request)
     # API Gateway passes bodies as text. It replaces bytes that are not UTF-8 with U+FFFD, which changes the length.
     length = str(len(request.raw_body))
-    if (header(request, "content-length") or length) != length:
+    if (headers.of(request, "content-length") or length) != length:
         raise problem.InvalidEvent([problem.Fault("", "is not UTF-8, or its length differs from its Content-Length")])
     return request.raw_body
 
@@ -157,68 +178,21 @@ def require_json(request: Request) -> None:
     """Raise UnsupportedMediaType unless the headers declare the body as plain UTF-8 JSON."""
     if len(headers.header_lines(request.to_original_event(), "content-type")) > 1:
         raise problem.UnsupportedMediaType("The request has several Content-Type headers: send one.")
-    media_type, *parameters = [part.strip().lower() for part in header(request, "content-type").split(";")]
+    media_type, *parameters = [part.strip().lower() for part in headers.of(request, "content-type").split(";")]
     if media_type != "application/json":
         raise problem.UnsupportedMediaType("Send the event with Content-Type: application/json.")
     pairs = [parameter.partition("=") for parameter in parameters]
     if any(name.strip() == "charset" and value.strip('" ') != "utf-8" for name, _, value in pairs):
         raise problem.UnsupportedMediaType("JSON is UTF-8: send charset=utf-8, or no charset.")
-    codings = header(request, "content-encoding").lower().split(",")
+    codings = headers.of(request, "content-encoding").lower().split(",")
     if any(coding.strip() not in ("", "identity") for coding in codings):
         raise problem.UnsupportedMediaType("Send the body without a Content-Encoding.")
 
 
 def require_no_if_match(request: Request) -> None:
     """Raise PreconditionFailed if a POST has an If-Match: it asks to change a stored event."""
-    if header(request, "if-match"):
+    if headers.of(request, "if-match"):
         raise problem.PreconditionFailed("POST never changes a stored event: send it without If-Match.")
-
-
-def etag(stored: StoredEvent) -> str:
-    """Return the ETag of an event: the digest of its content, as a strong validator."""
-    return f'"{stored.digest}"'
-
-
-def created_response(stored: StoredEvent, request: Request) -> Response:
-    """Return the response to a POST that stored an event."""
-    location = f"{request.context['path'].rstrip('/')}/{stored.event.id}"
-    return event_response(stored, 201, {"Location": location})
-
-
-def repeat_response(stored: StoredEvent, content: event.Content, request: Request) -> Response:
-    """Return the response to a POST of an id that is stored. Raises EventExists, EventConflict."""
-    if headers.lists_etag(header(request, "if-none-match"), etag(stored)):
-        raise problem.EventExists(etag(stored))
-    if content.digest != stored.digest:
-        raise problem.EventConflict(etag(stored))
-    return event_response(stored, 200, {"Idempotent-Replayed": "true"})
-
-
-def found_response(stored: StoredEvent, request: Request) -> Response:
-    """Return the response to a GET. Raises PreconditionFailed."""
-    if_match = header(request, "if-match")
-    if if_match and not headers.lists_strong_etag(if_match, etag(stored)):
-        raise problem.PreconditionFailed("The event does not have an ETag of your If-Match.")
-    age = MAX_AGE if stored.expires_at is None else min(MAX_AGE, stored.expires_at - int(time.time()))
-    # One private cache may serve callers of several tenants, so it may reuse a response for the same token only.
-    caching = {"Cache-Control": f"private, max-age={age}, immutable", "Vary": "Authorization"}
-    if headers.lists_etag(header(request, "if-none-match"), etag(stored)):
-        return Response("", {"ETag": etag(stored), **caching}, 304)
-    return event_response(stored, 200, caching)
-
-
-def event_response(stored: StoredEvent, status: int, fields: dict[str, str]) -> Response:
-    """Return a response with an event and more headers."""
-    body = msgspec.json.encode(stored.event).decode()
-    return Response(body, {"Content-Type": "application/json", "ETag": etag(stored), **fields}, status)
-
-
-def problem_response(error: problem.Problem, request: Request | None) -> Response:
-    """Return the response of a problem. Its request id is the one in the gateway's log, or else the function's own."""
-    request_id = None
-    if request is not None:
-        request_id = request.context.get("requestId") or request.lambda_context.aws_request_id
-    return Response(error.body(request_id), error.headers, error.status)
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:

@@ -42,8 +42,14 @@ data "aws_iam_policy_document" "api_handler" {
   # checkov:skip=CKV_AWS_356:X-Ray's two actions support no resource; all others name their resource.
   statement {
     sid       = "Events"
-    actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
+    actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"]
     resources = [aws_dynamodb_table.events.arn]
+  }
+
+  statement {
+    sid       = "Lists"
+    actions   = ["dynamodb:Query"]
+    resources = [for index in keys(local.indexes) : "${aws_dynamodb_table.events.arn}/index/${index}"]
   }
 
   statement {

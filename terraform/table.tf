@@ -1,3 +1,12 @@
+locals {
+  # Index of events => the attributes that it copies beside the keys. A filter on the type needs them.
+  indexes = {
+    by_time    = ["type"]
+    by_type    = []
+    by_subject = ["type"]
+  }
+}
+
 # The stage's own key encrypts the table, if there is one. If not, DynamoDB's key does: it is free and needs no
 # permissions.
 resource "aws_dynamodb_table" "events" {
@@ -9,9 +18,40 @@ resource "aws_dynamodb_table" "events" {
   hash_key                    = "pk" # <tenant>/<id>
   deletion_protection_enabled = var.deletion_protection
 
-  attribute {
-    name = "pk"
-    type = "S"
+  dynamic "attribute" {
+    for_each = toset(concat(["pk", "position"], keys(local.indexes)))
+
+    content {
+      name = attribute.key
+      type = "S"
+    }
+  }
+
+  # An index is named after its partition key. eventsapp/chalicelib/index.py says what the keys contain.
+  dynamic "global_secondary_index" {
+    for_each = local.indexes
+
+    content {
+      name               = global_secondary_index.key
+      hash_key           = global_secondary_index.key
+      range_key          = "position"
+      projection_type    = length(global_secondary_index.value) == 0 ? "KEYS_ONLY" : "INCLUDE"
+      non_key_attributes = global_secondary_index.value
+
+      # Terraform cannot ignore the capacity of an index alone, so autoscaling would undo each apply, and each apply
+      # would undo autoscaling. An index always has the most that the table can have.
+      read_capacity  = try(var.table_capacity.read.max, null)
+      write_capacity = try(var.table_capacity.write.max, null)
+
+      dynamic "on_demand_throughput" {
+        for_each = var.table_capacity == null ? [var.request_caps.events] : []
+
+        content {
+          max_read_request_units  = on_demand_throughput.value.read
+          max_write_request_units = on_demand_throughput.value.write
+        }
+      }
+    }
   }
 
   ttl {

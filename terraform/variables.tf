@@ -64,8 +64,26 @@ variable "table_capacity" {
   }
 }
 
+variable "index_shards" {
+  description = <<-EOT
+    Parts of each index. One part of an index takes 1,000 writes per second, and a list reads all parts. The number may
+    grow, and must never shrink: a list would not find the events in the removed parts.
+  EOT
+  type        = number
+  default     = 1
+  nullable    = false
+
+  validation {
+    condition     = 1 <= var.index_shards && var.index_shards <= 64 && floor(var.index_shards) == var.index_shards
+    error_message = "index_shards is not valid: use a whole number from 1 to 64."
+  }
+}
+
 variable "request_caps" {
-  description = "Request units per second. Above them, an on-demand table throttles. They limit the cost of a flood of requests."
+  description = <<-EOT
+    Request units per second. Above them, an on-demand table throttles. They limit the cost of a flood of requests. Each
+    index of the events has the caps of the table.
+  EOT
   type = object({
     events = object({ read = number, write = number })
     tokens = object({ read = number, write = number })

@@ -25,9 +25,9 @@ locals {
     AWSManagedRulesAmazonIpReputationList = []
   }
 
-  # A Content-Length over 262144, the API's own limit. A size constraint cannot check it: WAF sees only the first 16 KB
+  # A Content-Length over 1048576, the API's limit for a batch. A size constraint cannot check it: WAF sees only the first 16 KB
   # of a body, and on a header it compares the number of digits. The API itself refuses large bodies without the header.
-  too_long = "^0*(26214[5-9]|2621[5-9][0-9]|262[2-9][0-9]{2}|26[3-9][0-9]{3}|2[7-9][0-9]{4}|[3-9][0-9]{5}|[1-9][0-9]{6,})$"
+  too_long = "^0*(104857[7-9]|10485[89][0-9]|1048[6-9][0-9]{2}|1049[0-9]{3}|10[5-9][0-9]{4}|1[1-9][0-9]{5}|[2-9][0-9]{6}|[1-9][0-9]{7,})$"
 }
 
 resource "aws_wafv2_web_acl" "this" {
@@ -50,8 +50,8 @@ resource "aws_wafv2_web_acl" "this" {
       type   = "urn:event-api:problem:body-too-large"
       title  = "Content Too Large"
       status = 413
-      detail = "The limit is 262144 bytes: store large data elsewhere and post its address."
-      limit  = 262144
+      detail = "The limit is 1048576 bytes: send fewer events at a time, or store large data elsewhere and post its address."
+      limit  = 1048576
     })
   }
 

@@ -11,6 +11,9 @@ NOT_IDS = ["", "-a", ".a", "x" * 129, "a b", "a/b", "a\n", "é", "a%20b", 5, Non
 TYPES = ["t", "test_event", "order.paid.v2", "Order-Paid", "a.1.2", "x" * 128]
 NOT_TYPES = ["", "1a", "_a", "-a", ".a", "a.", "a..b", "a b", "a\n", "é", "x" * 129, 5, None, False, ["a"], {}]
 
+SUBJECTS = ["a", " ", "orders/1001", "\u0080", "\u2028", "a\u0085", "é" * 256, "\U0001f600" * 256, "\uffff", '"$']
+NOT_SUBJECTS = ["", "\0", "a\n", "\na", "a\r", "a\tb", "\u001f", "\u007f", "x" * 257, "\U0001f600" * 257, 5, None, {}]
+
 NOT_PAYLOADS = [None, True, 1, 1.5, "{}", [], [{}]]
 
 TIMES = [
@@ -152,6 +155,7 @@ VALID_BODIES = [
     b' \t\r\n{"payload": {}, "\\u0074ype": "\\u0061"}\n',
     *[body_of(id=event_id) for event_id in IDS],
     *[body_of(type=event_type) for event_type in TYPES],
+    *[body_of(subject=subject) for subject in SUBJECTS],
     *[body_of(occurred_at=time) for time in TIMES],
     *[body_with_payload(text) for text in LOSSLESS],
     body_with_payload('{"a":[' + "1" * 5000 + ",0." + "1" * 5000 + ",1e99999999999]}"),
@@ -167,6 +171,9 @@ INVALID_BODIES = [
     *[InvalidBody(body_of(**{name: "a"}), f"/{name}", True) for name in ("occured_at", "created_at", "Id")],
     *[InvalidBody(body_of(id=event_id), "/id", True) for event_id in NOT_IDS],
     *[InvalidBody(body_of(type=event_type), "/type", True) for event_type in NOT_TYPES],
+    *[InvalidBody(body_of(subject=subject), "/subject", True) for subject in NOT_SUBJECTS],
+    InvalidBody(body_of(subject="\ud800"), "/subject", False),
+    InvalidBody(body_of(subject="a\udc00\ud800"), "/subject", False),
     *[InvalidBody(body_of(payload=payload), "/payload", True) for payload in NOT_PAYLOADS],
     *[InvalidBody(body_of(occurred_at=time), "/occurred_at", time not in IMPOSSIBLE_TIMES) for time in INVALID_TIMES],
     *[InvalidBody(body_with_payload(text), pointer, False) for text, pointer in REFUSED_PAYLOADS],

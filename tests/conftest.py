@@ -12,7 +12,7 @@ from typing import Any
 # A shell lets the commands that it runs in the background ignore Ctrl-C, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-SETTINGS = ("AUTH", "CORS_ORIGINS", "RETENTION_DAYS")
+SETTINGS = ("AUTH", "CORS_ORIGINS", "INDEX_SHARDS", "RETENTION_DAYS")
 for name in [name for name in os.environ if name.startswith("AWS_") or name in SETTINGS]:
     del os.environ[name]
 os.environ.update(
@@ -59,7 +59,7 @@ hypothesis.settings.load_profile("project")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --url: the contract suite then tests this API and starts none."""
-    parser.addoption("--url", help="base URL of a running API for tests/test_contract.py")
+    parser.addoption("--url", help="base URL of a running API for tests/test_contract*.py")
     parser.addoption("--patience", type=float, default=30, help="seconds to wait for the API of --url (default: 30)")
 
 

@@ -3,22 +3,31 @@
 import json
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 THROTTLED = (400, "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException")
 FAILED = (500, "com.amazonaws.dynamodb.v20120810#InternalServerError")
+FORWARDED = ("none", "unprocessed", "all unprocessed", "stale")
 DENIED = (400, "com.amazon.coral.service#AccessDeniedException")
 
 
-class FaultyStore(ThreadingHTTPServer):
+class FaultyStore(ThreadingHTTPServer):  # pylint: disable=too-many-instance-attributes  # each is a test's own switch
     """Applies one fault of `faults` to each call. When the list is empty, it applies `afterwards`.
 
     A fault is "none", "throttled", "failed", "denied", "garbled", "cut", "cut short" or "hangs". It can also be a
     status and an error name, such as "400 ThrottlingException". With the prefix "written, ", the proxy forwards the
-    call first, and only the response is lost.
+    call first, and only the response is lost. With "late 2.5", the store gets the call 2.5
+    seconds late and the response is lost; with "slow 2.5", the response comes.
+
+    For BatchGetItem, "unprocessed" moves half of the items to UnprocessedKeys, "all unprocessed" moves all of them,
+    and "stale" returns no item, as a read that is behind.
+
+    A test can set `rule`: it returns the fault for a call by its operation and its parameters, or None.
     """
 
     daemon_threads = True
@@ -29,6 +38,7 @@ class FaultyStore(ThreadingHTTPServer):
         self.upstream = upstream
         self.faults: list[str] = []
         self.afterwards = "none"
+        self.rule: Callable[[str, dict[str, Any]], str | None] = lambda operation, parameters: None
         self.calls = 0
         self.requests: list[tuple[str, dict[str, Any]]] = []  # the operation and the parameters of each call
         self.lock = threading.Lock()
@@ -40,15 +50,19 @@ class FaultyStore(ThreadingHTTPServer):
         """Return the URL of the proxy."""
         return f"http://127.0.0.1:{self.server_port}"
 
-    def next_fault(self) -> str:
-        """Return the fault for the next call, and count the call."""
+    def next_fault(self, operation: str, parameters: dict[str, Any]) -> str:
+        """Return the fault for a call, and count the call."""
         with self.lock:
             self.calls += 1
+            fault = self.rule(operation, parameters)
+            if fault is not None:
+                return fault
             return self.faults.pop(0) if self.faults else self.afterwards
 
     def work(self) -> None:
         """Stop all faults and reset the count of calls."""
         self.faults, self.afterwards, self.calls = [], "none", 0
+        self.rule = lambda operation, parameters: None
         self.requests.clear()
 
     def close(self) -> None:
@@ -67,12 +81,19 @@ class _Handler(BaseHTTPRequestHandler):
         """Respond to a call, or fail as the fault says."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]  # other servers' requests have none
-        self.server.requests.append((operation, json.loads(body)))
-        fault = self.server.next_fault()
-        status, response = self._forward(body) if fault == "none" or fault.startswith("written, ") else (0, b"")
+        parameters = json.loads(body)
+        self.server.requests.append((operation, parameters))
+        fault = self.server.next_fault(operation, parameters)
+        if fault.startswith(("late ", "slow ")):
+            time.sleep(float(fault[5:]))
+            fault = "none" if fault.startswith("slow ") else "written, cut"
+        forwarded = fault in FORWARDED or fault.startswith("written, ")
+        status, response = self._forward(body) if forwarded else (0, b"")
         match fault.removeprefix("written, "):
             case "none":
                 self._respond(status, response)
+            case "unprocessed" | "all unprocessed" | "stale":
+                self._respond(status, _without_items(fault, parameters, json.loads(response)))
             case "throttled":
                 self._respond(*_error(THROTTLED))
             case "failed":
@@ -119,3 +140,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _error(error: tuple[int, str]) -> tuple[int, bytes]:
     return error[0], json.dumps({"__type": error[1], "message": "told to fail"}).encode()
+
+
+def _without_items(fault: str, parameters: dict[str, Any], response: dict[str, Any]) -> bytes:
+    """Return the response of a BatchGetItem of one table with fewer items."""
+    ((table, items),) = response["Responses"].items()
+    kept = len(items) // 2 if fault == "unprocessed" else 0
+    request = parameters["RequestItems"][table]
+    left = [{name: item[name] for name in request["Keys"][0]} for item in items[kept:]]
+    unprocessed = {table: {**request, "Keys": left}} if left and fault != "stale" else {}
+    return json.dumps({**response, "Responses": {table: items[:kept]}, "UnprocessedKeys": unprocessed}).encode()

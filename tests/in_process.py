@@ -1,7 +1,11 @@
 """A client that calls the app in this process, with DynamoDB tables in moto."""
 
+import asyncio
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import app as event_api
 import boto3
@@ -12,8 +16,9 @@ from chalice.config import Config
 from chalice.test import TestHTTPClient
 from moto.server import ThreadedMotoServer
 from targets import Response, with_token
-from local.aws import TABLES
+from local.aws import TABLES, DurableAws
 from local.gateway import Gateway
+from local.journal import Journal
 
 
 @contextmanager
@@ -26,6 +31,31 @@ def aws_in_moto() -> Iterator[str]:
         yield f"http://{host}:{port}"
     finally:
         server.stop()
+
+
+@contextmanager
+def embedded_aws(folder: Path) -> Iterator[str]:
+    """Serve the AWS of `make run` with its tables, and yield its endpoint."""
+    stop = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+    endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    async def serve() -> None:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, lambda: (stop.wait(), loop.call_soon_threadsafe(stopping.set)))
+        with Journal(folder) as journal:
+            aws = DurableAws(journal)
+            await aws.create_tables()
+            await aws.listen(listener, stopping)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        yield endpoint
+    finally:
+        stop.set()
+        thread.join()
 
 
 @contextmanager

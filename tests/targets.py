@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import uuid
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 from leaks import CANARY
 
 JSON = {"Content-Type": "application/json"}
+CREATED_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+ETAG = re.compile(r'"[0-9a-f]{64}"')
 
 
 @dataclass(frozen=True)
@@ -87,3 +90,34 @@ def event_with_payload(text: str) -> tuple[str, bytes]:
     """Return a unique id, and the body of an event with this id and this JSON text as payload."""
     event_id = f"test-{uuid.uuid4()}"
     return event_id, b'{"id":"%s","type":"test_event","payload":%s}' % (event_id.encode(), text.encode())
+
+
+def value_of(text: bytes | str) -> Any:
+    """Parse a JSON text. Each number stays as the text that was sent."""
+    return json.loads(text, parse_float=lambda number: ("number", number), parse_int=lambda number: ("number", number))
+
+
+def assert_problem(response: Response, status: int, kind: str, **members: Any) -> None:
+    """Assert that a response is a complete problem with this status, this type and exactly these further members."""
+    assert response.status == status, response
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["cache-control"] == "no-store"
+    body = response.json
+    assert body.pop("request_id")
+    assert body.pop("title") and body.pop("detail")
+    assert body == {"type": f"urn:event-api:problem:{kind}", "status": status, **members}
+
+
+def assert_faults(response: Response, *expected: str) -> None:
+    """Assert that an event is refused with faults at exactly these pointers.
+
+    A gateway may check the same schema first. It reports one fault for the whole body, which names the rule of every
+    field. The app itself never sends such a response.
+    """
+    assert response.status == 400, response
+    errors = response.json["errors"]
+    assert_problem(response, 400, "invalid-event", errors=errors)
+    assert all(fault.keys() == {"pointer", "detail"} and fault["detail"] for fault in errors)
+    by_gateway = len(errors) == 1 and all(f"{field}: " in errors[0]["detail"] for field in ("id", "type", "payload"))
+    pointers = sorted(fault["pointer"] for fault in errors)
+    assert pointers == ([""] if by_gateway else sorted(expected))

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from in_process import tables_in_moto
 from processes import ROOT
 
 import app as event_api
+from chalicelib import index, listing
 
 BODY = json.dumps({"id": "a", "type": "t", "payload": {"n": 1}})
+OTHER_BODY = BODY.replace('"a"', '"b"')
 
 
 class Context:
@@ -96,6 +99,8 @@ def test_request_that_no_authorizer_allowed_is_refused(caller: dict[str, str] | 
     """The tenant comes from the authorizer only: without it nothing is stored or read, whatever a header says."""
     for event in (
         gateway_event("POST", "/events", None, BODY),
+        gateway_event("POST", "/events", None, f"[{BODY}]"),
+        gateway_event("GET", "/events", None, None),
         gateway_event("GET", "/events/{event_id}", {"event_id": "a"}, None),
     ):
         event["requestContext"]["authorizer"] = caller  # type: ignore[index]
@@ -122,6 +127,8 @@ def test_route_checks_the_scope_itself(scopes: dict[str, str], post_status: int,
     """
     for method, resource, parameters, body, status in (
         ("POST", "/events", None, BODY, post_status),
+        ("GET", "/events", None, None, {404: 200}.get(read_status, read_status)),
+        ("POST", "/events", None, f"[{BODY}]", {201: 207}.get(post_status, post_status)),
         ("GET", "/events/{event_id}", {"event_id": "unknown"}, None, read_status),
         ("HEAD", "/events/{event_id}", {"event_id": "unknown"}, None, read_status),
     ):
@@ -139,7 +146,84 @@ def test_other_method_is_405_with_any_scope() -> None:
     event = gateway_event("DELETE", "/events", None, None)
     event["requestContext"]["authorizer"] = {"tenant": "acme"}  # type: ignore[index]
     response = event_api.app(event, Context)
-    assert (*kind(response), response["headers"]["Allow"]) == (405, "method-not-allowed", "POST")
+    assert (*kind(response), response["headers"]["Allow"]) == (405, "method-not-allowed", "GET, POST")
+
+
+# The list
+
+
+def get_list(caller: str = "acme", **parameters: str) -> dict[str, Any]:
+    """Return the response to a list."""
+    event: dict[str, Any] = gateway_event("GET", "/events", None, None)
+    event["requestContext"]["authorizer"]["tenant"] = caller
+    event["multiValueQueryStringParameters"] = {name: [value] for name, value in parameters.items()} or None
+    return event_api.app(event, Context)
+
+
+def test_link_has_the_stages_prefix() -> None:
+    """Link is a reference to the stage's own path, as Location is."""
+    post(f"[{BODY},{OTHER_BODY}]")
+    response = get_list(limit="1", type="t.*")
+    assert json.loads(get_list(limit="1", type="t").pop("body"))["has_more"] is True
+    assert "Link" not in response["headers"]
+    response = get_list(limit="1", type="t")
+    cursor = json.loads(response["body"])["cursor"]
+    assert response["headers"]["Link"] == f'</prod/events?limit=1&type=t&cursor={cursor}>; rel="next"'
+
+
+@pytest.mark.parametrize("parameters", [None, {}])
+def test_query_parameters_may_be_absent(parameters: Any) -> None:
+    """API Gateway passes null without a query."""
+    post(BODY)
+    response = call("GET", "/events", None, None, multiValueQueryStringParameters=parameters)
+    assert [event["id"] for event in json.loads(response["body"])["events"]] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"limit": []}, {"\ud800": ["1"]}, {"type": ["\ufffd"]}, {"subject": ["\udcff"]}, {"limit": ["1", "1"]},
+        {"": [""]},
+    ],
+)
+def test_damaged_query_is_refused(parameters: dict[str, list[str]]) -> None:
+    """Whatever a gateway passes, the response is 400 and never 500."""
+    response = call("GET", "/events", None, None, multiValueQueryStringParameters=parameters)
+    assert kind(response) == (400, "invalid-query")
+
+
+def test_cursor_of_another_tenant_shows_only_the_callers_events() -> None:
+    """A cursor has a position and no tenant. Whoever made it, it lists events of the caller's token."""
+    for tenant in ("acme", "other"):
+        for event_id in ("a", "b", "c"):
+            body = json.dumps({"id": f"{tenant}-{event_id}", "type": "t", "payload": {}})
+            event = gateway_event("POST", "/events", None, body)
+            event["requestContext"]["authorizer"]["tenant"] = tenant  # type: ignore[index]
+            assert event_api.app(event, Context)["statusCode"] == 201
+    query = listing.parse({"limit": ["1"]}, time.time())
+    (position,) = [index.position_of(listed["created_at"], listed["id"]) for listed in listed_by("acme", limit="1")]
+    forged = [query.cursor(end) for end in ("9999-12-31T23:59:59.999Z", f"{position}/x"[:24], position)]
+    for cursor in (json.loads(get_list("acme", limit="1")["body"])["cursor"], *forged):
+        assert {event["id"].partition("-")[0] for event in listed_by("other", cursor=cursor)} <= {"other"}
+        assert {event["id"].partition("-")[0] for event in listed_by("acme", cursor=cursor)} == {"acme"}
+    assert len(listed_by("other", cursor=forged[0])) == 3
+
+
+def listed_by(caller: str, **parameters: str) -> list[dict[str, Any]]:
+    """Return the events of a page."""
+    response = get_list(caller, **parameters)
+    assert response["statusCode"] == 200
+    return json.loads(response["body"])["events"]
+
+
+def test_setting_divides_the_indexes(monkeypatch: pytest.MonkeyPatch, table: Any) -> None:
+    """INDEX_SHARDS is the number of shards. More shards find what fewer have stored."""
+    post(BODY.replace('"a"', '"one"'))
+    monkeypatch.setenv("INDEX_SHARDS", "16")
+    post(BODY)
+    items = table.scan(TableName="events")["Items"]
+    assert {item["by_time"]["S"] for item in items} == {"acme/0", f"acme/{index.shard_of('a', 16)}"}
+    assert [event["id"] for event in listed_by("acme")] == ["a", "one"]
 
 
 # Headers in several lines

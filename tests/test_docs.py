@@ -89,7 +89,7 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProcess]
 def curl(running: LocalProcess, text: str) -> list[str]:
     """Run the curl commands of a block with the API's real port. Return the output of each."""
     commands = re.findall(r"^curl (?:.*\\\n)*.*$", text, re.M)
-    assert commands and all(command.startswith("curl -i http://127.0.0.1:8000/") for command in commands)
+    assert commands and all(re.match("curl -i '?http://127.0.0.1:8000/", command) for command in commands)
     here_ = [command.replace("http://127.0.0.1:8000", running.url) for command in commands]
     return [subprocess.check_output(line, shell=True, text=True, cwd=running.data_dir.parent) for line in here_]
 
@@ -104,7 +104,7 @@ def test_readme_shows_the_real_responses(running: LocalProcess) -> None:
     first, again = curl(running, post) + curl(running, post)
     (changed,) = curl(running, post.replace("42.50", "43.50"))
     statuses = [response.split()[1] for response in (first, again, changed, *curl(running, reads))]
-    assert statuses == ["201", "200", "409", "200", "404", "401"]
+    assert statuses == ["201", "200", "409", "200", "200", "404", "401"]
     assert "Idempotent-Replayed: true" in again
     documented = re.search(r"```\nHTTP/1.1 201.*?\n\n(.*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert documented is not None
@@ -116,9 +116,13 @@ def test_readme_shows_the_real_responses(running: LocalProcess) -> None:
 
 @NEEDS_CURL
 def test_api_page_shows_requests_that_work(running: LocalProcess) -> None:
-    """The API page's curl commands store an event and read it."""
+    """The API page's curl commands store an event, store a batch, read an event, and list events."""
     responses = [response for block in here("api.md") for response in curl(running, block)]
-    assert [response.split()[1] for response in responses] == ["201", "200"]
+    assert [response.split()[1] for response in responses] == ["201", "207", "200", "200", "200", "200"]
+    assert re.findall('"status":(...)', responses[1]) == ["201", "201"]
+    assert [sorted(re.findall('"id":"(invoice-.)"', response)) for response in responses[3:5]] == [
+        ["invoice-7", "invoice-8", "invoice-9"], ["invoice-8", "invoice-9"],
+    ]  # fmt: skip
 
 
 def test_readme_client_stores_its_event_despite_faults(running: LocalProcess) -> None:
@@ -244,6 +248,12 @@ def anchors(text: str) -> set[str]:
     """Return the anchors that GitHub gives to a page's headings."""
     headings = re.findall(r"^#+ (.*)$", text, re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda path: path.name)
+def test_page_has_no_marker_of_a_merge(path: Path) -> None:
+    """No page has the lines that git leaves where two changes conflict."""
+    assert re.findall(r"^(?:<{7}|={7}|>{7})(?: .*)?$", path.read_text(), re.M) == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

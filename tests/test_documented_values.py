@@ -1,10 +1,11 @@
 """Values that callers may rely on, as literals in one table each: none of them changes unnoticed."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
-from chalicelib import cors, dynamodb, event, faults, lossless_json, problem, token
-from chalicelib.problem import Fault, Problem
+from chalicelib import batch, cors, dynamodb, event, faults, index, listing, lossless_json, problem, responses, token
+from chalicelib.problem import Fault, ParameterFault, Problem
 from faulty_store import FaultyStore
 from in_process import InProcessApi
 from targets import Api, get
@@ -22,6 +23,7 @@ RETRY = {"Retry-After": "5"}
 
 PROBLEMS: list[tuple[Problem, str, int, str, dict[str, str]]] = [  # type, status, title, its own headers
     (problem.InvalidEvent([Fault("/type", "is missing")]), "invalid-event", 400, "Bad Request", {}),
+    (problem.InvalidQuery([ParameterFault("limit", "is wrong")]), "invalid-query", 400, "Bad Request", {}),
     (problem.BadRequest("The request is wrong."), "bad-request", 400, "Bad Request", {}),
     (problem.Unauthorized(), "unauthorized", 401, "Unauthorized", BEARER),
     (problem.Forbidden(), "forbidden", 403, "Forbidden", SCOPE),
@@ -60,16 +62,20 @@ def test_each_problem_type_is_in_the_table() -> None:
 
 
 def test_members_of_problems() -> None:
-    """`errors` has pointer and detail of each fault, 100 at most; `limit` has the bytes; there is no other member."""
+    """`errors` has place and detail of each fault, 100 at most; `limit` has the bytes; there is no other member."""
     common = {"type", "title", "status", "detail"}
+    members = {problem.InvalidEvent: {"errors"}, problem.InvalidQuery: {"errors"}, problem.BodyTooLarge: {"limit"}}
     for raised, *_ in PROBLEMS:
-        extra = {problem.InvalidEvent: {"errors"}, problem.BodyTooLarge: {"limit"}}.get(type(raised), set())
+        extra = members.get(type(raised), set())
         assert raised.body(None).keys() == common | extra
     many_faults = [Fault(f"/payload/{n}", "is wrong") for n in range(101)]
     assert problem.InvalidEvent(many_faults[:100]).detail == "`errors` lists each fault."
     many = problem.InvalidEvent(many_faults).body(None)
     assert many["detail"] == "`errors` lists the first 100 faults."
     assert many["errors"] == [{"pointer": f"/payload/{n}", "detail": "is wrong"} for n in range(100)]
+    wrong = problem.InvalidQuery([ParameterFault(f"p{n}", "is wrong") for n in range(101)]).body(None)
+    assert wrong["detail"] == many["detail"]
+    assert wrong["errors"] == [{"parameter": f"p{n}", "detail": "is wrong"} for n in range(100)]
 
 
 # Fault texts
@@ -79,6 +85,9 @@ ID = "a string of 1 to 128 letters, digits and . _ ~ : -, the first a letter or 
 TYPE = (
     "a string of 1 to 128 characters: words of letters, digits, _ and - with single dots between them; "
     "the first word starts with a letter, as in order.paid.v2"
+)
+SUBJECT = (
+    "a string of 1 to 256 characters without control characters (U+0000 to U+001F, U+007F), as in orders/1001"
 )
 MOMENT = "a date and time with an offset (RFC 3339), as in 2026-01-31T09:30:00.000+08:00"
 HALF = "has half of a surrogate pair: send whole characters"
@@ -94,11 +103,13 @@ FAULTS: list[tuple[bytes, str, str]] = [  # body, pointer, text
     (b'{"type":"no type","payload":{}}', "/type", f"must be {TYPE}"),
     (b'{"type":"t","payload":1}', "/payload", "must be a JSON object"),
     (b'{"type":"t","payload":{},"id":"-"}', "/id", f"must be {ID}"),
+    (b'{"type":"t","payload":{},"subject":"a\\u0000"}', "/subject", f"must be {SUBJECT}"),
+    (b'{"type":"t","payload":{},"subject":"\\ud800"}', "/subject", HALF),
     (b'{"type":"t","payload":{},"occurred_at":"now"}', "/occurred_at", f"must be {MOMENT}"),
     (
         b'{"type":"t","payload":{},"x/y~":1}',
         "/x~1y~0",
-        "is not a field of an event; the fields are id, type, occurred_at, payload",
+        "is not a field of an event; the fields are id, type, subject, occurred_at, payload",
     ),
     (b'{"type":"t","payload":{"n":NaN}}', "/payload/n", "NaN is not JSON: send a number, a string or null"),
     (b'{"type":"t","payload":[-Infinity]}', "/payload", "must be a JSON object"),
@@ -136,14 +147,24 @@ def test_fault_has_its_text(body: bytes, pointer: str, text: str) -> None:
     ("value", "documented"),
     [
         (event.MAX_BODY_BYTES, 262_144),
+        (batch.MAX_EVENTS, 100),
+        (batch.MAX_BATCH_BYTES, 1_048_576),
+        (batch.MOST_FAULTS, 10),
+        (index.PROJECTED, {"by_time": ("type",), "by_type": (), "by_subject": ("type",)}),
+        (index.INDEXES, ("by_time", "by_type", "by_subject")),
+        (index.POSITION, "position"),
+        (tuple(listing.PARAMETERS), ("type", "subject", "from", "to", "order", "limit", "cursor")),
+        ((listing.DEFAULT_LIMIT, listing.MAX_LIMIT), (20, 100)),
+        (listing.HORIZON, timedelta(seconds=10)),
+        (listing.MAX_FILTERED_ENTRIES, 1_000),
         (lossless_json.MAX_DEPTH, 64),
         (faults.MAX_POINTER, 256),
-        (problem.InvalidEvent.MOST_FAULTS, 100),
+        (problem.MOST_FAULTS, 100),
         (problem.MEDIA_TYPE, "application/problem+json"),
         (token.SCOPES, ("events:write", "events:read")),
         (token.TENANT.pattern, "[a-z0-9][a-z0-9-]{0,62}"),
         (token.BEARER, r"^[Bb][Ee][Aa][Rr][Ee][Rr] +evt_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}$"),
-        (event_api.MAX_AGE, 31_536_000),
+        (responses.MAX_AGE, 31_536_000),
         (cors.METHODS, "GET, HEAD, POST"),
         (cors.REQUEST_HEADERS, "Authorization, Content-Type, If-Match, If-None-Match"),
         (cors.RESPONSE_HEADERS, "ETag, Location, Idempotent-Replayed, Retry-After, WWW-Authenticate"),

@@ -31,7 +31,7 @@ def error(failure: str, prefix: str = "com.amazonaws.dynamodb.v20120810#") -> Re
 def get(seconds: float = 20) -> dict[str, dict[str, str]] | None:
     """Read an item. `seconds` is how long the table may take."""
     table = Table(create_client(), "events", seconds)
-    return table.get(KEY, table.deadline(), consistent=False)
+    return table.get(KEY, consistent=False)
 
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
@@ -124,7 +124,7 @@ def test_connection_cut_after_the_response_costs_no_retry(server: WireServer) ->
     server.responses = [respond(stays=False)] * 3
     for _ in range(3):
         table = Table(client, "events", 20)
-        assert table.get(KEY, table.deadline(), consistent=False) == KEY
+        assert table.get(KEY, consistent=False) == KEY
         time.sleep(0.1)  # until the client can see that the connection is closed
     assert [request.connection for request in server.requests] == [0, 1, 2]
 
@@ -147,7 +147,10 @@ def test_failed_condition_returns_the_stored_item(server: WireServer) -> None:
     """A write whose condition does not hold is not retried. It returns the item that is stored."""
     body = b'{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","Item":{"pk":{"S":"acme/a"}}}'
     server.responses = [respond(body, "400 Bad Request")]
-    assert Table(create_client(), "events", 20).put_if(KEY, ConditionExpression="attribute_not_exists(pk)") == KEY
+    table = Table(create_client(), "events", 20)
+    new = {"pk": {"S": "acme/a"}, "n": {"N": "1"}}
+    written = table.put_if(lambda: new, ConditionExpression="attribute_not_exists(pk)")
+    assert written == (KEY, False)
     assert len(server.requests) == 1
 
 

@@ -88,13 +88,15 @@ def test_digest_changes_with_any_new_member(tree: dict[str, Any], data: st.DataO
 
 
 def test_digest_covers_every_field_of_the_caller() -> None:
-    """Id, type, payload and occurred_at change the digest, and each one changes it differently."""
+    """Id, type, subject, payload and occurred_at change the digest, and each one changes it differently."""
     moment = '"2026-01-31T09:30:00Z"'
     contents = [
         content_of("{}"),
         content_of("{}", id='"b"'),
         content_of("{}", type='"u"'),
         content_of('{"a":1}'),
+        content_of("{}", subject='"b"'),
+        content_of("{}", subject='"u"'),
         content_of("{}", occurred_at=moment),
         content_of('{"occurred_at":%s}' % moment),
     ]
@@ -106,6 +108,15 @@ def test_digest_is_computed_as_documented() -> None:
     content = content_of('{"z": 1.0, "a": "é"}', occurred_at='"2026-01-31T09:30:00Z"')
     canonical = '{"id":"a","occurred_at":"2026-01-31T09:30:00Z","payload":{"a":"é","z":1.0},"type":"t"}'
     assert content.digest == hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def test_digest_of_stored_events_never_changes() -> None:
+    """An event without a new field keeps the digest that it had before the field existed."""
+    old = content_of('{"z": 1.0, "a": "é"}', occurred_at='"2026-01-31T09:30:00Z"')
+    assert old.digest == "0f9602ea0d0d7d21000175539af7e26bb67a5b1cfff19fe661bd28cc50c203ca"
+    new = content_of('{"z": 1.0, "a": "é"}', subject='"orders/\\u0031"')
+    canonical = '{"id":"a","payload":{"a":"é","z":1.0},"subject":"orders/1","type":"t"}'
+    assert new.digest == hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def check_parsing(body: bytes) -> None:
@@ -125,7 +136,8 @@ def test_any_bytes_are_handled(body: bytes) -> None:
 
 
 @given(st.lists(st.sampled_from([b'"', b"\\", b"{", b"}", b"[", b"]", b":", b",", b"NaN", b"1", b"\\ud800", b"\xff",
-                                 b'"payload"', b'"type"', b'"t"', b'"a"', b"null", b" "]), max_size=40))  # fmt: skip
+                                 b'"payload"', b'"type"', b'"subject"', b'"t"', b'"a"', b"null",
+                                 b" "]), max_size=40))  # fmt: skip
 def test_any_json_tokens_are_handled(tokens: list[bytes]) -> None:
     """A body that is almost JSON is a valid event or gets a documented error."""
     check_parsing(b"".join(tokens))

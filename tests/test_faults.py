@@ -1,10 +1,8 @@
 """A store that fails: the response is 503 in time, and acknowledged events are stored."""
 
-import asyncio
 import json
 import logging
 import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +11,7 @@ from chalicelib.token import SCOPES
 from faulty_store import FaultyStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from in_process import InProcessApi
+from in_process import InProcessApi, embedded_aws
 from processes import ROOT
 from stopwatch import Stopwatch
 from targets import Response, Api, an_event, get, post
@@ -22,9 +20,6 @@ from token_stage import local_client
 from wire import server_that_never_accepts
 
 import app as event_api
-from local.aws import DurableAws
-from local.journal import Journal
-
 BOUND = 10  # seconds, in which a caller gets a response
 
 ALL_FAULTS = ["throttled", "failed", "garbled", "cut", "cut short", "hangs", "denied"]
@@ -35,24 +30,8 @@ QUICK_FAULTS = ["none", "throttled", "failed", "garbled", "cut", "cut short", *L
 @pytest.fixture(name="aws", scope="module")
 def _aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The endpoint of an embedded AWS that has the tables."""
-    stop = threading.Event()
-    listener = socket.create_server(("127.0.0.1", 0))
-    endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-    async def serve() -> None:
-        stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.run_in_executor(None, lambda: (stop.wait(), loop.call_soon_threadsafe(stopping.set)))
-        with Journal(tmp_path_factory.mktemp("aws")) as journal:
-            aws = DurableAws(journal)
-            await aws.create_tables()
-            await aws.listen(listener, stopping)
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    yield endpoint
-    stop.set()
-    thread.join()
+    with embedded_aws(tmp_path_factory.mktemp("aws")) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(name="store")
@@ -83,6 +62,56 @@ def assert_unavailable(response: Response) -> None:
     assert int(response.headers["retry-after"]) > 0
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json["type"] == "urn:event-api:problem:store-unavailable"
+
+
+def post_batch(api: Api, count: int) -> Response:
+    """Post a batch of new events."""
+    return post(api, json.dumps([an_event() for _ in range(count)]).encode())
+
+
+@pytest.mark.parametrize("fault", ALL_FAULTS)
+def test_failing_store_fails_each_event_of_a_batch_in_time(faulty: Api, store: FaultyStore, fault: str) -> None:
+    """If the store fails, a batch has 207 with a 503 for each event, inside the bound."""
+    store.afterwards = fault
+    with Stopwatch() as stopwatch:
+        response = post_batch(faulty, 100)
+        assert stopwatch.seconds < BOUND
+    assert response.status == 207
+    results = response.json["results"]
+    assert {result["status"] for result in results} == {503}
+    assert {result["problem"]["type"] for result in results} == {"urn:event-api:problem:store-unavailable"}
+    assert len({result["id"] for result in results}) == 100
+
+
+@pytest.mark.parametrize("fault", ALL_FAULTS)
+def test_failing_store_is_503_to_a_list_in_time(faulty: Api, store: FaultyStore, fault: str) -> None:
+    """If the index or the events cannot be read, a list is 503 inside the bound."""
+    assert post_batch(faulty, 5).status == 207
+    for faults in ([], ["none"]):
+        store.faults, store.afterwards = faults, fault
+        with Stopwatch() as stopwatch:
+            response = faulty.request("GET", "/events")
+            assert stopwatch.seconds < BOUND
+        assert_unavailable(response)
+
+
+@settings(max_examples=40)
+@given(faults=st.lists(st.sampled_from(QUICK_FAULTS), max_size=12))
+def test_batch_can_be_sent_again_until_all_is_stored(faulty: Api, store: FaultyStore, faults: list[str]) -> None:
+    """After any faults, what has 201 or 200 is stored, and the same batch again stores the rest once."""
+    events = [an_event() for _ in range(6)]
+    body = json.dumps(events).encode()
+    store.work()
+    store.faults = faults.copy()
+    first = post(faulty, body).json["results"]
+    store.work()
+    again = post(faulty, body).json["results"]
+    assert {result["status"] for result in first} <= {201, 503}
+    for before, after in zip(first, again):
+        assert after["status"] in ((200,) if before["status"] == 201 else (200, 201))
+        if before["status"] == 201:
+            assert (before["etag"], before["created_at"]) == (after["etag"], after["created_at"])
+    assert [get(faulty, event["id"]).json["payload"] for event in events] == [event["payload"] for event in events]
 
 
 @pytest.mark.parametrize("fault", ALL_FAULTS)

@@ -21,7 +21,7 @@ def _model(chalice_package: Path) -> Json:
     """Return the model that is deployed. It is JSON Schema draft 4."""
     merged = merge(json.loads((chalice_package / "chalice.tf.json").read_text()))
     swagger = merged["locals"]["chalice_api_swagger"].replace(CACHE_SECONDS, "300")
-    model = json.loads(swagger)["definitions"]["PostedEvent"]
+    model = json.loads(swagger)["definitions"]["PostedBody"]
     jsonschema.Draft4Validator.check_schema(model)
     return model
 
@@ -74,7 +74,7 @@ VALUES = st.recursive(
 )
 FIELDS = st.fixed_dictionaries(
     {"type": TEXTS, "payload": st.dictionaries(st.text(max_size=3), VALUES, max_size=3)},
-    optional={"id": TEXTS, "occurred_at": TEXTS},
+    optional={"id": TEXTS, "subject": TEXTS, "occurred_at": TEXTS},
 )
 
 

@@ -63,6 +63,14 @@ def test_invalid_retention_stops_the_start(data_dir: Path, days: str) -> None:
     )
 
 
+@pytest.mark.parametrize("shards", ["0", "-1", "four", "1.5", ""])
+def test_invalid_shards_stop_the_start(data_dir: Path, shards: str) -> None:
+    """If INDEX_SHARDS is invalid, the error is one clear sentence."""
+    assert failed_start(data_dir, INDEX_SHARDS=shards) == (
+        f"make run: INDEX_SHARDS is {shards!r}: use a whole number from 1. It may grow and never shrink.\n"
+    )
+
+
 @pytest.mark.parametrize("auth", ["", "no", "OFF", "0"])
 def test_invalid_auth_stops_the_start(data_dir: Path, auth: str) -> None:
     """A typo in AUTH neither turns authentication on nor off."""
@@ -87,7 +95,8 @@ def test_printed_curl_commands_work_unchanged(data_dir: Path, auth: str) -> None
     with LocalProcess(data_dir, AUTH=auth) as running:
         commands = re.findall(r"^curl (?:.*\\\n)*.*$", running.output, re.M)
         responses = [subprocess.check_output(command, shell=True, text=True) for command in commands]
-        assert [response.split()[1] for response in responses] == ["201", "200"]
+        assert [response.split()[1] for response in responses] == ["201", "200", "200"]
+        assert '"events":[{"id":"order-1001"' in responses[2]
         assert ("Authorization: Bearer evt_" in running.output) == (auth == "on")
         assert ("AUTH is off" in running.output) == (auth == "off")
         bare = UrlApi(running.url)

@@ -225,3 +225,31 @@ def test_body_that_is_no_text_is_journaled_as_it_is(tmp_path_factory: pytest.Tem
     with Journal(data_dir) as journal:
         journal.append(Call({}, body))
     assert calls(data_dir) == [Call({}, body)]
+
+
+def test_journal_from_before_the_indexes_is_kept(data_dir: Path) -> None:
+    """An older journal creates its table without indexes. The indexes are added, and old events can still be read."""
+    event = an_event()
+    with LocalProcess(data_dir) as running:
+        old = post(running.api, event)
+    journal = data_dir / JOURNAL
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for line in lines:
+        body = json.loads(line["body"])
+        if line["headers"]["x-amz-target"].endswith("CreateTable") and body["TableName"] == "events":
+            del body["GlobalSecondaryIndexes"]
+            body["AttributeDefinitions"] = body["AttributeDefinitions"][:1]
+        elif line["headers"]["x-amz-target"].endswith("PutItem"):
+            for name in ("by_time", "by_type", "by_subject", "position"):
+                body["Item"].pop(name, None)
+        line["body"] = json.dumps(body)
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    later = an_event(subject="s")
+    for _ in range(2):  # the second start replays the addition of the indexes
+        with LocalProcess(data_dir) as running:
+            assert get(running.api, event["id"]).body == old.body
+            assert post(running.api, event).status == 200
+            post(running.api, later)
+            for query in ("", "?type=test_event", "?subject=s"):
+                listed = running.api.request("GET", f"/events{query}").json["events"]
+                assert [found["id"] for found in listed] == [later["id"]]

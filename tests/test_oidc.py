@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chalicelib.index import INDEXES
 from ministack.core.iam_evaluator import EvalContext, evaluate, evaluate_trust_policy, parse_policy_document
 from roots import ACCOUNT, BY_DYNAMODB, BY_LAMBDA, FUNCTION, KEY, LOG, NEEDS_TERRAFORM, REGION, REGIONS, STAGES
 from roots import Plans, copied_project, listed, planned, request, run
@@ -458,28 +459,36 @@ def test_plan_role_decrypts_only_an_environment(plans: Plans, context: dict[str,
 @pytest.mark.parametrize("of", ["function", "authorizer"])
 def test_boundary_allows_only_what_a_function_needs(plans: Plans, stage: str, of: str) -> None:
     """A function's role can only use its table, the stage's key, its log and traces."""
-    name, table, actions = {
-        "function": (f"event-api-{stage}", "events", ["dynamodb:GetItem", "dynamodb:PutItem"]),
-        "authorizer": (f"event-api-{stage}-authorizer", "tokens", ["dynamodb:GetItem"]),
-    }[of]
     region = REGIONS[stage]
+    events, tokens = (
+        f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/event-api-{stage}-{table}" for table in ("events", "tokens")
+    )
+    indexes = [f"{events}/index/{index}" for index in sorted(INDEXES)]
+    of_function = [
+        (["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"], [events], None),
+        (["dynamodb:Query"], indexes, None),
+    ]
+    name, of_tables = {
+        "function": (f"event-api-{stage}", of_function),
+        "authorizer": (f"event-api-{stage}-authorizer", [(["dynamodb:GetItem"], [tokens], None)]),
+    }[of]
     own = f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"
     tags = {"aws:ResourceTag/project": "event-api", "aws:ResourceTag/stage": stage}
-    keys = f"arn:aws:kms:{region}:{ACCOUNT}:key/*"
+    keys = [f"arn:aws:kms:{region}:{ACCOUNT}:key/*"]
     (document,) = of_stage(plans, stage, f"{of}_boundary")
     assert {statement["Effect"] for statement in document["Statement"]} == {"Allow"}
     found = [
-        (sorted(listed(statement["Action"])), statement["Resource"], statement.get("Condition"))
+        (sorted(listed(statement["Action"])), sorted(listed(statement["Resource"])), statement.get("Condition"))
         for statement in document["Statement"]
     ]
     assert found == [
-        (actions, f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/event-api-{stage}-{table}", None),
+        *of_tables,
         (
             ["logs:CreateLogStream", "logs:PutLogEvents"],
-            f"arn:aws:logs:{region}:{ACCOUNT}:log-group:/aws/lambda/{name}:*",
+            [f"arn:aws:logs:{region}:{ACCOUNT}:log-group:/aws/lambda/{name}:*"],
             None,
         ),
-        (["xray:PutTelemetryRecords", "xray:PutTraceSegments"], "*", None),
+        (["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"], None),
         (
             [
                 "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey",

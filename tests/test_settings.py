@@ -17,6 +17,7 @@ FORK: dict[str, dict[str, Any]] = {
     "dev": {  # everything on
         "region": "eu-central-1",
         "retention_days": 365,
+        "index_shards": 4,
         "log_retention_days": 3653,
         "deletion_protection": True,
         "table_capacity": {"read": {"min": 1, "max": 10}, "write": {"min": 2, "max": 20}},
@@ -31,6 +32,7 @@ FORK: dict[str, dict[str, Any]] = {
     "staging": {  # the smallest values
         "region": "us-east-1",
         "retention_days": 1,
+        "index_shards": 1,
         "log_retention_days": 1,
         "deletion_protection": True,
         "table_capacity": {"read": {"min": 1, "max": 1}, "write": {"min": 1, "max": 1}},
@@ -45,6 +47,7 @@ FORK: dict[str, dict[str, Any]] = {
     "prod": {  # everything off, as in a new account
         "region": "sa-east-1",
         "retention_days": 3650,
+        "index_shards": 64,
         "log_retention_days": 7,
         "deletion_protection": False,
         "table_capacity": None,

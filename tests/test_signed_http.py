@@ -22,7 +22,8 @@ from botocore.exceptions import ConnectTimeoutError, HTTPClientError, ProxyConne
 from certificate import self_signed
 from wire import OK_BODY, WireServer, cut, drip, respond, server_that_never_accepts, slow
 
-from chalicelib.dynamodb import Table, call, create_client
+from chalicelib import dynamodb
+from chalicelib.dynamodb import Table, create_client
 from chalicelib.signed_http import Misconfigured, SignedHttp, endpoint
 
 NOW = datetime.datetime(2026, 1, 31, 9, 30, tzinfo=datetime.UTC)
@@ -85,7 +86,7 @@ def test_request_has_the_bytes_of_botocores_client(
     client = boto3.Session().client("dynamodb", config=Config(retries={"total_max_attempts": 1}))
     server.responses = [respond(b"{}")]
     getattr(client, xform_name(operation))(**parameters_of(operation))
-    call(create_client(), operation, parameters_of(operation), time.monotonic() + 20)
+    dynamodb.send(create_client(), operation, parameters_of(operation), time.monotonic() + 20)
     expected, request = server.requests
     assert request.headers.pop("user-agent").startswith("event-api Botocore/")
     for name in ("user-agent", "amz-sdk-invocation-id", "amz-sdk-request"):
@@ -98,8 +99,8 @@ def test_request_has_the_bytes_of_botocores_client(
 def test_table_makes_these_calls(server: WireServer) -> None:
     """A table writes and reads with the parameters of the test above."""
     table = Table(create_client(), "events", 20)
-    assert table.put_if(ITEM, **CONDITION) is None
-    assert table.get(KEY, table.deadline(), consistent=True) == {"pk": {"S": "acme/a"}}
+    assert table.put_if(lambda: ITEM, **CONDITION) == (ITEM, True)
+    assert table.get(KEY, consistent=True) == {"pk": {"S": "acme/a"}}
     assert [request.headers["x-amz-target"] for request in server.requests] == [
         "DynamoDB_20120810.PutItem", "DynamoDB_20120810.GetItem"
     ]  # fmt: skip

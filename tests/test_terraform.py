@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chalicelib.event import MAX_BODY_BYTES
-from chalicelib.problem import BodyTooLarge
+from chalicelib import batch, index
 from hypothesis import example, given
 from hypothesis import strategies as st
 from ministack.core.iam_evaluator import evaluate_resource_policy
@@ -136,6 +135,17 @@ def test_stage_has_its_own_locked_state(stage: str) -> None:
     }
 
 
+def test_table_has_the_indexes_of_the_app(stage_plan: dict[str, Any]) -> None:
+    """Terraform's table has the keys and the indexes that the app uses."""
+    table = stage_plan["aws_dynamodb_table.events"]
+    assert (table["hash_key"], table["range_key"]) == ("pk", None)
+    indexes = {
+        found["name"]: (found["hash_key"], found["range_key"], tuple(found["non_key_attributes"] or ()))
+        for found in table["global_secondary_index"]
+    }
+    assert indexes == {name: (name, index.POSITION, index.PROJECTED[name]) for name in index.INDEXES}
+
+
 # The stage's own key.
 
 ROLE, STRANGER = f"arn:aws:sts::{ACCOUNT}:assumed-role/any/run", "arn:aws:sts::210987654321:assumed-role/any/run"
@@ -223,21 +233,22 @@ def _too_long(stage_plan: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(
-    length=st.integers(0, 10**8) | st.integers(MAX_BODY_BYTES - 10, MAX_BODY_BYTES + 10), zeros=st.integers(0, 3)
+    length=st.integers(0, 10**8) | st.integers(batch.MAX_BATCH_BYTES - 10, batch.MAX_BATCH_BYTES + 10),
+    zeros=st.integers(0, 3),
 )
-@example(length=MAX_BODY_BYTES, zeros=0)
-@example(length=MAX_BODY_BYTES + 1, zeros=0)
+@example(length=batch.MAX_BATCH_BYTES, zeros=0)
+@example(length=batch.MAX_BATCH_BYTES + 1, zeros=0)
 def test_firewall_blocks_only_bodies_over_the_limit(too_long: dict[str, Any], length: int, zeros: int) -> None:
-    """The firewall blocks a request only if its Content-Length is over the API's limit."""
+    """The firewall blocks a request only if its Content-Length is over the API's limit of a batch."""
     expression = too_long["statement"][0]["regex_match_statement"][0]["regex_string"]
     refused = re.search(expression, "0" * zeros + str(length)) is not None
-    assert refused == (length > MAX_BODY_BYTES)
+    assert refused == (length > batch.MAX_BATCH_BYTES)
     assert len(expression) <= 512  # the limit of WAF
 
 
 def test_firewall_response_equals_the_response_of_the_api(stage_plan: dict[str, Any], too_long: dict[str, Any]) -> None:
     """The firewall's response to a large body equals the API's response. WAF cannot set some headers and the id."""
-    expected = BodyTooLarge(MAX_BODY_BYTES)
+    expected = batch.too_large()
     (response,) = too_long["action"][0]["block"][0]["custom_response"]
     (body,) = stage_plan["aws_wafv2_web_acl.this[0]"]["custom_response_body"]
     assert (response["response_code"], response["custom_response_body_key"]) == (expected.status, body["key"])

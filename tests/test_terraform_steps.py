@@ -41,6 +41,7 @@ def test_corrected_terraform(merged: Json) -> None:
                         "TABLE_NAME": "${aws_dynamodb_table.events.name}",
                         "TOKEN_TABLE_NAME": "${aws_dynamodb_table.tokens.name}",
                         "RETENTION_DAYS": "${var.retention_days}",
+                        "INDEX_SHARDS": "${var.index_shards}",
                         "CORS_ORIGINS": '${join(" ", var.cors_origins)}',
                     }},
                     "tracing_config": {"mode": "Active"},

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.client import BaseClient
-from chalicelib.dynamodb import AUTHORIZER_SECONDS, Table, create_client
+from chalicelib.dynamodb import Table, create_client
 from chalicelib.problem import Unauthorized
 from chalicelib.token import ALPHABET, BEARER, WRITE, TokenAuthenticator, base62, checksum, parse
 from faulty_store import FaultyStore
@@ -40,7 +40,7 @@ def _authenticator(client: BaseClient, recorder: FaultyStore, monkeypatch: pytes
     """The authentication of callers."""
     del client  # it creates the tables
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", recorder.url)
-    return TokenAuthenticator(Table(create_client(), "tokens", AUTHORIZER_SECONDS))
+    return TokenAuthenticator(Table(create_client(), "tokens", 60))
 
 
 def a_token(table: TokenAdmin, expires_at: int | None = None) -> str:

@@ -82,11 +82,13 @@ CONCURRENCY = (
 )
 CACHE = "token_cache_seconds is not valid: use a whole number from 0 to 3600, the range of API Gateway."
 RETENTION = "retention_days is not valid: use a whole number of days, or 0 to keep events for ever."
+SHARDS = "index_shards is not valid: use a whole number from 1 to 64."
 LOG_RETENTION = "log_retention_days is 0 or less: use at least 1, because 0 keeps logs for ever."
 
 REFUSED = {
     "stage": [("prod", "The package is of stage dev: run `make package STAGE=prod` first.")],
     "retention_days": [(0.5, RETENTION), (-1, RETENTION)],
+    "index_shards": [(0, SHARDS), (65, SHARDS), (1.5, SHARDS)],
     "log_retention_days": [(0, LOG_RETENTION), (-1, LOG_RETENTION)],
     "table_capacity": [
         (capacity(read=(5, 4)), CAPACITY),
@@ -125,6 +127,7 @@ REFUSED = {
 ACCEPTED = {
     "stage": [PACKAGED],
     "retention_days": [0, 3650],
+    "index_shards": [1, 64],
     "log_retention_days": [1],
     "table_capacity": [None, capacity(read=(1, 1), write=(4, 9))],
     "request_caps": [caps()],

@@ -9,7 +9,8 @@ import logging
 import random
 import time
 import zlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
 from botocore.exceptions import HTTPClientError
@@ -33,9 +34,12 @@ MAX_ATTEMPTS = 5
 FIRST_PAUSE = 0.1  # seconds; doubles after each attempt. A pause is a random part of it.
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
+UNPROCESSED = "UnprocessedKeys"
 THROTTLES = {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"}
 
 Item = dict[str, dict[str, Any]]  # attribute name => {its type: its value}
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -56,62 +60,102 @@ def create_client() -> SignedHttp:
     return SignedHttp("dynamodb", CONNECT_TIMEOUT, READ_TIMEOUT)
 
 
+class Entries(NamedTuple):
+    """The items that a query returned, and the key of the last item that it read. None: it read all of them."""
+
+    items: list[Item]
+    last_key: Item | None
+
+
 class Table:
-    """A DynamoDB table and the two calls that the app makes. Each call can raise StoreUnavailable."""
+    """A DynamoDB table during one request, and the calls that the app makes. Each can raise StoreUnavailable."""
 
     def __init__(self, client: SignedHttp, name: str, seconds: float) -> None:
-        """`seconds` is how long one request may wait for the table."""
+        """`seconds` is how long the request may take from now on. All its calls have this one deadline."""
         self._client = client
         self._name = name
-        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
 
-    def deadline(self) -> float:
-        """Return when the calls of a request that starts now must end (monotonic seconds)."""
-        return time.monotonic() + self._seconds
+    def put_if(self, create_item: Callable[[], Item], **condition: Any) -> tuple[Item, bool]:
+        """Write an item if its condition holds. Return the item that is stored, and whether this attempt wrote it.
 
-    def put_if(self, item: Item, **condition: Any) -> Item | None:
-        """Write an item if its condition holds. Return None, or the item that is stored instead."""
-        parameters = {"Item": item, "ReturnValuesOnConditionCheckFailure": "ALL_OLD", **condition}
-        try:
-            call(self._client, "PutItem", {"TableName": self._name, **parameters}, self.deadline())
-        except CallFailed as exc:  # `call` raises only one: the condition does not hold
-            return exc.members["Item"]
-        return None
+        Each attempt creates its own item. So a time in an item is at most one attempt old when the item is stored.
+        """
 
-    def get(self, key: Item, deadline: float, consistent: bool) -> Item | None:
-        """Return the item of a key, or None. The deadline is in monotonic seconds."""
-        parameters = {"TableName": self._name, "Key": key, "ConsistentRead": consistent}
-        return call(self._client, "GetItem", parameters, deadline).get("Item")
+        def attempt(end: float) -> tuple[Item, bool]:
+            item = create_item()
+            parameters = {"Item": item, "ReturnValuesOnConditionCheckFailure": "ALL_OLD", **condition}
+            try:
+                self._send("PutItem", parameters, end)
+            except CallFailed as exc:
+                if exc.code != CONDITION_FAILED:
+                    raise
+                return exc.members["Item"], False
+            return item, True
+
+        return with_retries(attempt, self._deadline)
+
+    def get(self, key: Item, consistent: bool) -> Item | None:
+        """Return the item of a key, or None."""
+        parameters = {"Key": key, "ConsistentRead": consistent}
+        return with_retries(lambda end: self._send("GetItem", parameters, end), self._deadline).get("Item")
+
+    def batch_get(self, keys: list[Item], consistent: bool) -> list[Item]:
+        """Return the items of up to 100 keys, in any order. Keys without an item are left out.
+
+        DynamoDB returns some keys unprocessed if it throttles. Later attempts read these only.
+        """
+        items: list[Item] = []
+        left = {self._name: {"Keys": keys, "ConsistentRead": consistent}}
+
+        def attempt(end: float) -> None:
+            nonlocal left
+            response = send(self._client, "BatchGetItem", {"RequestItems": left}, end)
+            items.extend(response["Responses"].get(self._name, []))
+            left = response.get(UNPROCESSED) or {}
+            if left:
+                raise CallFailed(UNPROCESSED, is_retryable=True)
+
+        with_retries(attempt, self._deadline)
+        return items
+
+    def query(self, **parameters: Any) -> Entries:
+        """Return the items of one Query. DynamoDB reads at most 1 MB of them."""
+        response = with_retries(lambda end: self._send("Query", parameters, end), self._deadline)
+        return Entries(response["Items"], response.get("LastEvaluatedKey"))
+
+    def _send(self, operation: str, parameters: dict[str, Any], end: float) -> dict[str, Any]:
+        return send(self._client, operation, {"TableName": self._name, **parameters}, end)
 
 
-def call(client: SignedHttp, operation: str, parameters: dict[str, Any], deadline: float) -> dict[str, Any]:
-    """Call DynamoDB; retry transient errors until the deadline (monotonic seconds).
+def with_retries(attempt: Callable[[float], T], deadline: float) -> T:
+    """Return what an attempt returns. Retries transient errors until the deadline (monotonic seconds).
 
-    Raises StoreUnavailable, or CallFailed if the call's condition does not hold.
+    Each attempt receives the time at which it must end. Raises StoreUnavailable.
     """
-    body = json.dumps(parameters).encode()
-    attempt = 0
-    while True:
-        attempt += 1
+    number, error, pause = 0, "no time left", 0.0
+    cause: CallFailed | None = None
+    while time.monotonic() + pause + CONNECT_TIMEOUT + READ_TIMEOUT <= deadline:
+        if pause:  # a sleep of 0 seconds takes a third of a millisecond
+            time.sleep(pause)
+        number += 1
         try:
-            return send(client, operation, body, time.monotonic() + CONNECT_TIMEOUT + READ_TIMEOUT)
+            return attempt(time.monotonic() + CONNECT_TIMEOUT + READ_TIMEOUT)
         except CallFailed as exc:
-            if exc.code == CONDITION_FAILED:
-                raise
-            pause = random.uniform(0, FIRST_PAUSE * 2 ** (attempt - 1))
-            has_time = time.monotonic() + pause + CONNECT_TIMEOUT + READ_TIMEOUT <= deadline
-            if attempt == MAX_ATTEMPTS or not has_time or not exc.is_retryable:
-                fields = {"error": exc.code, "attempts": attempt}
-                log.error("store unavailable: %(error)s, attempts: %(attempts)d", fields, extra=fields)
-                raise StoreUnavailable from exc
-        time.sleep(pause)
+            error, cause = exc.code, exc
+            if number == MAX_ATTEMPTS or not exc.is_retryable:
+                break
+            pause = random.uniform(0, FIRST_PAUSE * 2 ** (number - 1))
+    fields = {"error": error, "attempts": number}
+    log.error("store unavailable: %(error)s, attempts: %(attempts)d", fields, extra=fields)
+    raise StoreUnavailable from cause
 
 
-def send(client: SignedHttp, operation: str, body: bytes, deadline: float) -> dict[str, Any]:
-    """Make one attempt of a call. Return the JSON of its response. Raises CallFailed."""
+def send(client: SignedHttp, operation: str, parameters: dict[str, Any], end: float) -> dict[str, Any]:
+    """Make one attempt of a call, which ends at `end` (monotonic seconds). Return its JSON. Raises CallFailed."""
     headers = {"X-Amz-Target": f"DynamoDB_20120810.{operation}", "Content-Type": "application/x-amz-json-1.0"}
     try:
-        response = client.post(headers, body, deadline)
+        response = client.post(headers, json.dumps(parameters).encode(), end)
     except Misconfigured as exc:
         raise CallFailed(str(exc), is_retryable=False) from exc
     except (HTTPClientError, BotocoreConnectionError) as exc:

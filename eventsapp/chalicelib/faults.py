@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.lossless_json import MAX_DEPTH, TOO_DEEP, InvalidValue
-from chalicelib.problem import Fault, InvalidEvent
+from chalicelib.problem import MOST_FAULTS, Fault
 
 MAX_POINTER = 256  # characters of a JSON pointer in a response
 
@@ -21,7 +21,7 @@ def find_faults(document: Any, declaration: type[msgspec.Struct], checks: Checks
 
     `declaration` declares the fields. `checks` holds the rules that a declaration cannot express.
     """
-    return list(itertools.islice(_faults(document, declaration, checks), InvalidEvent.MOST_FAULTS + 1))
+    return list(itertools.islice(_faults(document, declaration, checks), MOST_FAULTS + 1))
 
 
 def matches(value: Any, rule: Any) -> bool:
@@ -29,6 +29,15 @@ def matches(value: Any, rule: Any) -> bool:
     try:
         msgspec.convert(value, rule)
     except msgspec.ValidationError:
+        return False
+    return True
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether a text has only whole characters: no half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
         return False
     return True
 
@@ -49,10 +58,17 @@ def _faults(document: Any, declaration: type[msgspec.Struct], checks: Checks) ->
         if value is msgspec.UNSET:
             if field.required:
                 yield Fault(pointer, f"is missing; it must be {rule['description']}")
-        elif rule["type"] == "object" and isinstance(value, (dict, InvalidValue)):
+        elif _has_faults_inside(value, rule["type"]):
             yield from _value_faults(value, (field.name,))
         elif not matches(value, field.type) or (field.name in checks and not checks[field.name](value)):
             yield Fault(pointer, f"must be {rule['description']}")
+
+
+def _has_faults_inside(value: Any, declared_type: str) -> bool:
+    """Tell whether the faults of a field are inside its value: in an object, or half a surrogate pair in a text."""
+    if declared_type == "object":
+        return isinstance(value, (dict, InvalidValue))
+    return isinstance(value, str) and not is_unicode(value)
 
 
 def _value_faults(value: Any, path: tuple[str, ...]) -> Iterator[Fault]:
@@ -60,7 +76,7 @@ def _value_faults(value: Any, path: tuple[str, ...]) -> Iterator[Fault]:
     if isinstance(value, InvalidValue):
         yield Fault(_pointer(path if value.key is None else (*path, value.key)), value.detail)
     elif isinstance(value, str):
-        if not _is_unicode(value):
+        if not is_unicode(value):
             yield Fault(_pointer(path), f"{HALF_PAIR}: send whole characters")
     elif isinstance(value, (dict, list)):
         if len(path) > MAX_DEPTH:
@@ -68,17 +84,9 @@ def _value_faults(value: Any, path: tuple[str, ...]) -> Iterator[Fault]:
             return
         for key, child in value.items() if isinstance(value, dict) else enumerate(value):
             member = (*path, str(key))
-            if not _is_unicode(member[-1]):
+            if not is_unicode(member[-1]):
                 yield Fault(_pointer(member), f"{HALF_PAIR} in its key: send whole characters")
             yield from _value_faults(child, member)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _pointer(path: tuple[str, ...]) -> str:

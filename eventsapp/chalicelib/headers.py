@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from chalice.app import Request
+
 # An entity tag (RFC 9110, 8.8.3). It may contain a comma, so a list of them cannot be split at commas.
 _ETAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
@@ -19,6 +21,11 @@ def header_lines(event: dict[str, Any], name: str) -> list[str]:
 def combined_header(event: dict[str, Any], name: str) -> str:
     """Return the value of a header; empty if the client did not send it. Several lines make one list."""
     return ", ".join(header_lines(event, name))
+
+
+def of(request: Request, name: str) -> str:
+    """Return a request's header, empty without one. Several lines of it make one list."""
+    return combined_header(request.to_original_event(), name)
 
 
 def lists_etag(header: str, etag: str) -> bool:

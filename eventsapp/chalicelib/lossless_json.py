@@ -1,7 +1,9 @@
 """JSON that loses nothing: numbers keep every digit, and values that JSON readers disagree on are marked. Pure."""
 
+import itertools
 import json
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -43,18 +45,67 @@ _ENCODER = msgspec.json.Encoder(order="sorted")  # also sorts the fields of a St
 
 def decode(body: bytes) -> tuple[Any, bool]:
     """Return the value of a JSON text, and whether it may be nested too deeply. Raises NotJson."""
+    text = _text(body)
+    try:
+        return _DECODER.decode(text), _may_be_too_deep(text)
+    except (json.JSONDecodeError, RecursionError) as exc:
+        raise _not_json(exc) from exc
+
+
+def decode_array(body: bytes, most: int) -> list[tuple[Any, bool, int]]:
+    """Return the elements of a JSON array: the value, whether it may be nested too deeply, and its size in bytes.
+
+    The body starts with a bracket. Elements after the first `most` are not read. Raises NotJson.
+    """
+    text = _text(body)
+    try:
+        return list(itertools.islice(_elements(text), most))
+    except (json.JSONDecodeError, RecursionError) as exc:
+        raise _not_json(exc) from exc
+
+
+def _elements(text: str) -> Iterator[tuple[Any, bool, int]]:
+    """Yield what decode_array returns. Raises JSONDecodeError, RecursionError."""
+    end = _skip_space(text, _skip_space(text, 0) + 1)
+    while text[end : end + 1] != "]":
+        value, after = _DECODER.raw_decode(text, end)
+        element = text[end:after]
+        yield value, _may_be_too_deep(element), len(element.encode())
+        end = _skip_space(text, after)
+        if text[end : end + 1] == ",":
+            end = _skip_space(text, end + 1)
+            if text[end : end + 1] == "]":
+                raise json.JSONDecodeError("Expecting value", text, end)
+        elif text[end : end + 1] != "]":
+            raise json.JSONDecodeError("Expecting ',' delimiter", text, end)
+    end = _skip_space(text, end + 1)
+    if end != len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+
+
+def _text(body: bytes) -> str:
     try:
         text = body.decode()
     except UnicodeDecodeError as exc:
         raise NotJson(f"is not UTF-8 at byte {exc.start}") from exc
     if text.startswith("\ufeff"):
         raise NotJson("starts with a byte order mark, which JSON does not allow: remove it")
-    try:
-        return _DECODER.decode(text), text.count("{") + text.count("[") > MAX_DEPTH
-    except json.JSONDecodeError as exc:
-        raise NotJson(f"is not JSON at line {exc.lineno}, column {exc.colno}: {exc.msg}") from exc
-    except RecursionError as exc:
-        raise NotJson(TOO_DEEP) from exc
+    return text
+
+
+def _skip_space(text: str, start: int) -> int:
+    """Return the index of the first character from `start` on that is not white space."""
+    return json.decoder.WHITESPACE.match(text, start).end()
+
+
+def _may_be_too_deep(text: str) -> bool:
+    return text.count("{") + text.count("[") > MAX_DEPTH
+
+
+def _not_json(error: json.JSONDecodeError | RecursionError) -> NotJson:
+    if isinstance(error, RecursionError):
+        return NotJson(TOO_DEEP)
+    return NotJson(f"is not JSON at line {error.lineno}, column {error.colno}: {error.msg}")
 
 
 def canonical(value: Any) -> bytes:

@@ -1,8 +1,10 @@
 """Errors as problem details (RFC 9457). Every module may raise them, and every error response has this one form."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 MEDIA_TYPE = "application/problem+json"
+MOST_FAULTS = 100  # that a response lists
 RETRY_LATER = {"Retry-After": "5"}  # seconds, after a failure that may be gone by then
 SEND_AGAIN = (
     "An event that you posted may or may not be stored. "
@@ -34,6 +36,13 @@ class Fault(NamedTuple):
     detail: str
 
 
+class ParameterFault(NamedTuple):
+    """One fault of a query: its parameter, and what to send instead."""
+
+    parameter: str
+    detail: str
+
+
 class Problem(Exception):
     """Base class of every error response. Each subclass is one documented problem type."""
 
@@ -58,16 +67,30 @@ class Problem(Exception):
         }
 
 
+def _summary(faults: Sequence[object], most: int) -> str:
+    """Return the detail of a problem that lists its faults."""
+    number = "each fault" if len(faults) <= most else f"the first {most} faults"
+    return f"`errors` lists {number}."
+
+
 class InvalidEvent(Problem):
     """Raised when a body is not JSON or a field breaks its rule."""
 
     status, type = 400, "invalid-event"
-    MOST_FAULTS = 100
 
-    def __init__(self, faults: list[Fault]) -> None:
-        number = "each fault" if len(faults) <= self.MOST_FAULTS else f"the first {self.MOST_FAULTS} faults"
-        errors = [fault._asdict() for fault in faults[: self.MOST_FAULTS]]
-        super().__init__(f"`errors` lists {number}.", errors=errors)
+    def __init__(self, faults: list[Fault], most: int = MOST_FAULTS) -> None:
+        """`most` is how many faults the response lists."""
+        super().__init__(_summary(faults, most), errors=[fault._asdict() for fault in faults[:most]])
+        self.faults = faults
+
+
+class InvalidQuery(Problem):
+    """Raised when a parameter of a list is unknown, is repeated or breaks its rule."""
+
+    status, type = 400, "invalid-query"
+
+    def __init__(self, faults: list[ParameterFault]) -> None:
+        super().__init__(_summary(faults, MOST_FAULTS), errors=[fault._asdict() for fault in faults[:MOST_FAULTS]])
 
 
 class BadRequest(Problem):
@@ -177,10 +200,8 @@ class BodyTooLarge(Problem):
 
     status, type = 413, "body-too-large"
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"The limit is {limit} bytes: store large data elsewhere and post its address.", limit=limit
-        )
+    def __init__(self, limit: int, advice: str = "store large data elsewhere and post its address") -> None:
+        super().__init__(f"The limit is {limit} bytes: {advice}.", limit=limit)
 
 
 class UnsupportedMediaType(Problem):

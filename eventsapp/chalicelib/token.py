@@ -60,7 +60,7 @@ class TokenAuthenticator:
         Costs one consistent read, and no read if the header has no well-formed token.
         """
         key_id, secret = parse(authorization)
-        item = self._table.get({"key_id": {"S": key_id}}, self._table.deadline(), consistent=True)
+        item = self._table.get({"key_id": {"S": key_id}}, consistent=True)
         if item is None:
             raise Unauthorized
         token = from_item(item)

@@ -8,19 +8,41 @@ import socket
 import sys
 from typing import Any
 
+from chalicelib import index
 from local.asgi import AsgiApp, Message, Receive, Scope, Send, answer_lifespan, listen
 from local.journal import Call, Journal
 from local.settings import HOST, CannotRun
 
-TABLES = [
-    {
-        "TableName": name,
-        "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}],
-        "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"}],
-        "BillingMode": "PAY_PER_REQUEST",
-    }
-    for name, key in (("events", "pk"), ("tokens", "key_id"))
-]
+EVENTS = {
+    "TableName": "events",
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    "AttributeDefinitions": [
+        {"AttributeName": name, "AttributeType": "S"} for name in ("pk", *index.INDEXES, index.POSITION)
+    ],
+    "GlobalSecondaryIndexes": [
+        {
+            "IndexName": name,
+            "KeySchema": [
+                {"AttributeName": name, "KeyType": "HASH"},
+                {"AttributeName": index.POSITION, "KeyType": "RANGE"},
+            ],
+            "Projection": (
+                {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(index.PROJECTED[name])}
+                if index.PROJECTED[name]
+                else {"ProjectionType": "KEYS_ONLY"}
+            ),
+        }
+        for name in index.INDEXES
+    ],
+    "BillingMode": "PAY_PER_REQUEST",
+}
+TOKENS = {
+    "TableName": "tokens",
+    "KeySchema": [{"AttributeName": "key_id", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "key_id", "AttributeType": "S"}],
+    "BillingMode": "PAY_PER_REQUEST",
+}
+TABLES: list[dict[str, Any]] = [EVENTS, TOKENS]
 
 TARGET = "DynamoDB_20120810."
 READS = ("Get", "BatchGet", "Query", "Scan", "Describe", "List", "TransactGet")
@@ -76,20 +98,34 @@ class DurableAws:
                 raise self._journal.damaged(refused_at)
             response = await self._apply(call)
             if _status(response) != 200:
-                if CONDITION_FAILED not in _error(response):
+                if CONDITION_FAILED not in _body(response):
                     raise self._journal.damaged(offset)
                 refused_at = offset
         if refused_at is not None:  # the last call was refused before, too, but the process died before its removal
             self._journal.truncate(refused_at)
 
     async def create_tables(self) -> None:
-        """Create the tables that do not exist. Raises CannotRun."""
+        """Create the tables and indexes that do not exist. Raises CannotRun."""
         for table in TABLES:
             described = await self._apply(_call("DescribeTable", {"TableName": table["TableName"]}))
             if _status(described) != 200:
-                response = await self._write(_call("CreateTable", table))
-                if _status(response) != 200:
-                    raise CannotRun(f"the embedded AWS cannot create its table: {_error(response)}")
+                await self._create("CreateTable", table)
+                continue
+            # The table may be older than the indexes.
+            existing = json.loads(_body(described))["Table"].get("GlobalSecondaryIndexes", [])
+            names = {described_index["IndexName"] for described_index in existing}
+            for missing in table.get("GlobalSecondaryIndexes", []):
+                if missing["IndexName"] not in names:
+                    await self._create("UpdateTable", {
+                        "TableName": table["TableName"],
+                        "AttributeDefinitions": table["AttributeDefinitions"],
+                        "GlobalSecondaryIndexUpdates": [{"Create": missing}],
+                    })  # fmt: skip
+
+    async def _create(self, operation: str, parameters: dict[str, Any]) -> None:
+        response = await self._write(_call(operation, parameters))
+        if _status(response) != 200:
+            raise CannotRun(f"the embedded AWS cannot create its table: {_body(response)}")
 
     async def _write(self, call: Call) -> list[Message]:
         """Journal a call and apply it. A call that is refused is removed from the journal."""
@@ -171,5 +207,5 @@ def _status(response: list[Message]) -> int:
     return int(response[0]["status"])
 
 
-def _error(response: list[Message]) -> str:
+def _body(response: list[Message]) -> str:
     return b"".join(message.get("body", b"") for message in response[1:]).decode()

@@ -3,6 +3,7 @@
 import json
 import uuid
 from typing import Any
+from urllib.parse import parse_qs
 
 from chalice import AuthResponse, Chalice
 from chalice.app import RouteEntry
@@ -40,6 +41,7 @@ class Gateway(LocalGateway):
         except ValueError:
             return problem_response(problem.PathNotFound(), origin)
         event["multiValueHeaders"] = lines
+        event["multiValueQueryStringParameters"] = query_parameters(path)
         context = self._generate_lambda_context()
         # A browser sends preflights without a token.
         is_preflight = cors.is_preflight(method, origin, last.get("access-control-request-method"))
@@ -71,6 +73,14 @@ class NoAuthorizer:
         caller = {"tenant": TENANT, "scopes": "events:read events:write", "principalId": "anybody"}
         event["requestContext"]["authorizer"] = caller
         return event, context
+
+
+def query_parameters(target: str) -> dict[str, list[str]] | None:
+    """Return the decoded parameters of a request's target, or None if it has none.
+
+    A byte that is not UTF-8 becomes half of a surrogate pair, so that the app can refuse it. Chalice would replace it.
+    """
+    return parse_qs(target.partition("?")[2], keep_blank_values=True, errors="surrogateescape") or None
 
 
 def problem_response(error: problem.Problem, origin: str | None) -> dict[str, Any]:

@@ -17,10 +17,13 @@ class CannotRun(Exception):
 def check() -> None:
     """Raise CannotRun if a setting is not valid."""
     auth, days = os.environ.get("AUTH", "on"), os.environ.get("RETENTION_DAYS", "0")
+    shards = os.environ.get("INDEX_SHARDS", "1")
     if auth not in ("on", "off"):
         raise CannotRun(f"AUTH is {auth!r}: use on, to require tokens as a deployed API does, or off.")
     if not (days.isascii() and days.isdigit()):
         raise CannotRun(f"RETENTION_DAYS is {days!r}: use a whole number of days, or 0 to keep events for ever.")
+    if not (shards.isascii() and shards.isdigit() and int(shards)):
+        raise CannotRun(f"INDEX_SHARDS is {shards!r}: use a whole number from 1. It may grow and never shrink.")
     for origin in os.environ.get("CORS_ORIGINS", "").split():
         if not ORIGIN.fullmatch(origin):
             raise CannotRun(

@@ -165,6 +165,8 @@ curl -i {url}/events{header} -H 'Content-Type: application/json' \\
   -d '{{"id": "order-1001", "type": "order.paid", "payload": {{"total": 42.50}}}}'
 
 curl -i {url}/events/order-1001{header}
+
+curl -i '{url}/events?type=order.*&limit=10'{header}
 """, flush=True)
 
 

@@ -60,6 +60,8 @@ curl -i {url}/events {header} -H 'Content-Type: application/json' \\
 
 curl -i {url}/events/order-1001 {header}
 
+curl -i '{url}/events?type=order.*' {header}
+
 curl -i {url}/events/order-1002 {header}
 """
 

@@ -118,12 +118,10 @@ class CorrectedAws:
             return
 
         async def send_with_prefix(message: dict[str, Any]) -> None:
-            """Put the prefix before a Location: an API has its own host at AWS, and a path of this host here."""
+            """Put the prefix before a URL in a header: an API has its own host at AWS, and a path of this host here."""
             if message["type"] == "http.response.start":
-                message["headers"] = [
-                    (name, api_prefix[0].encode() + value if is_local_path(name, value) else value)
-                    for name, value in message["headers"]
-                ]
+                prefix = api_prefix[0].encode()
+                message["headers"] = [(name, with_prefix(name, value, prefix)) for name, value in message["headers"]]
             await send(message)
 
         _calls_api.set(True)
@@ -132,9 +130,12 @@ class CorrectedAws:
         await self._ministack.app({**scope, "path": path}, receive, send_with_prefix)
 
 
-def is_local_path(name: bytes, value: bytes) -> bool:
-    """Tell whether a response's header is a Location on this host."""
-    return name.lower() == b"location" and value.startswith(b"/")
+def with_prefix(name: bytes, value: bytes, prefix: bytes) -> bytes:
+    """Return a response header's value. The prefix is before the path that a Location or Link has on this host."""
+    start = {b"location": b"", b"link": b"<"}.get(name.lower())
+    if start is None or not value.startswith(start + b"/"):
+        return value
+    return start + prefix + value.removeprefix(start)
 
 
 if __name__ == "__main__":

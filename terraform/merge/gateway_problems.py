@@ -3,15 +3,16 @@
 import json
 
 import msgspec
-from chalicelib import problem
-from chalicelib.event import MAX_BODY_BYTES, PostedEvent
+from chalicelib import batch, problem
+from chalicelib.event import PostedEvent
 
 from .document import Json
 
 THROTTLE_RETRY, QUOTA_RETRY = 1, 3600  # seconds; a throttle refills all the time; nobody knows when a quota ends
 INVALID_BODY = problem.Fault(
     "",
-    "must be one JSON object, sent as application/json, with these fields: "
+    f"must be a JSON object, or an array of 1 to {batch.MAX_EVENTS} such objects, sent as application/json. "
+    "An object has these fields: "
     + "; ".join(
         f"{name}: {rule['description']}"
         for name, rule in msgspec.json.schema(PostedEvent)["$defs"]["PostedEvent"]["properties"].items()
@@ -41,7 +42,7 @@ GATEWAY_PROBLEMS: dict[str, problem.Problem] = {
     "INVALID_SIGNATURE": problem.PathNotFound(),
     "MISSING_AUTHENTICATION_TOKEN": problem.PathNotFound(),  # an unknown path, without an Authorization header
     "QUOTA_EXCEEDED": problem.TooManyRequests(QUOTA_RETRY),
-    "REQUEST_TOO_LARGE": problem.BodyTooLarge(MAX_BODY_BYTES),
+    "REQUEST_TOO_LARGE": batch.too_large(),
     "RESOURCE_NOT_FOUND": problem.PathNotFound(),
     "THROTTLED": problem.TooManyRequests(THROTTLE_RETRY),
     "UNAUTHORIZED": problem.Unauthorized(),

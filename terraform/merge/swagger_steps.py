@@ -8,6 +8,7 @@ import json
 import re
 
 import msgspec
+from chalicelib import batch
 from chalicelib.event import PostedEvent
 from chalicelib.token import BEARER
 
@@ -70,22 +71,25 @@ def pass_unsupported_methods(swagger: Json) -> None:
         add(swagger, "paths", path, ANY_METHOD, to=unsupported)
 
 
-def validate_posted_events(swagger: Json) -> None:
+def validate_posted_bodies(swagger: Json) -> None:
     """API Gateway refuses invalid events without a call of the function. The model comes from the function's own code.
+
+    The function checks the events of a batch: an invalid one must not refuse the others.
 
     It does not check a body whose media type has no model, unless there is a model for $default. The model is also
     registered for application/json, because some tools do not know $default.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-method-request-validation.html
     """
     post = find(swagger, "paths", "/events", "post")
-    add(swagger, "definitions", "PostedEvent", to=draft_4(PostedEvent))
+    array = {"type": "array", "minItems": 1, "maxItems": batch.MAX_EVENTS}
+    add(swagger, "definitions", "PostedBody", to={"anyOf": [draft_4(PostedEvent), array]})
     add(swagger, "x-amazon-apigateway-request-validators", to={VALIDATOR: {
         "validateRequestBody": True, "validateRequestParameters": False,
     }})  # fmt: skip
     add(post, "x-amazon-apigateway-request-validator", to=VALIDATOR)
     replace(post, "consumes", was=[], to=["application/json", "$default"])
-    reference = {"$ref": "#/definitions/PostedEvent"}
-    add(post, "parameters", to=[{"in": "body", "name": "PostedEvent", "required": True, "schema": reference}])
+    reference = {"$ref": "#/definitions/PostedBody"}
+    add(post, "parameters", to=[{"in": "body", "name": "PostedBody", "required": True, "schema": reference}])
 
 
 def draft_4(declared: type[msgspec.Struct]) -> Json:
@@ -135,7 +139,7 @@ STEPS: tuple[Step, ...] = (
     configure_authorizer,
     pass_unsupported_methods,
     require_the_authorizer_everywhere,
-    validate_posted_events,
+    validate_posted_bodies,
     respond_with_problems,
     require_tls_1_2,
     drop_binary_media_types_of_swagger,

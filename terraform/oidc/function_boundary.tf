@@ -22,8 +22,14 @@ data "aws_iam_policy_document" "function_boundary" {
 
   statement {
     sid       = "Events"
-    actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
+    actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"]
     resources = [each.value.table]
+  }
+
+  statement {
+    sid       = "Lists"
+    actions   = ["dynamodb:Query"]
+    resources = [for index in ["by_subject", "by_time", "by_type"] : "${each.value.table}/index/${index}"]
   }
 
   statement {

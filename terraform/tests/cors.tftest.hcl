@@ -41,6 +41,7 @@ run "with_origins_a_preflight_needs_no_token" {
       path => { for method, description in methods : method => description.security }
       }) == jsonencode({
       "/events" = {
+        get                              = [{ authorizer = [] }]
         options                          = []
         post                             = [{ authorizer = [] }]
         "x-amazon-apigateway-any-method" = [{ authorizer = [] }]

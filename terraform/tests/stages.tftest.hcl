@@ -22,6 +22,11 @@ run "a_stage_is_as_its_tfvars_say" {
   }
 
   assert {
+    condition     = aws_lambda_function.api_handler.environment[0].variables.INDEX_SHARDS == tostring(var.index_shards)
+    error_message = "The function gets index_shards in its environment."
+  }
+
+  assert {
     condition = alltrue([
       for log in [
         aws_cloudwatch_log_group.api_handler, aws_cloudwatch_log_group.authorizer, aws_cloudwatch_log_group.access,

@@ -31,6 +31,30 @@ run "tables_on_demand" {
     error_message = "The table can be restored to any second of the last 35 days."
   }
 
+  # The indexes copy the type of an event where a filter needs it, and no payload.
+
+  assert {
+    condition = jsonencode({
+      for index in aws_dynamodb_table.events.global_secondary_index : index.name => [
+        index.hash_key, index.range_key, index.projection_type, sort(coalesce(index.non_key_attributes, [])),
+      ]
+      }) == jsonencode({
+      by_subject = ["by_subject", "position", "INCLUDE", ["type"]]
+      by_time    = ["by_time", "position", "INCLUDE", ["type"]]
+      by_type    = ["by_type", "position", "KEYS_ONLY", []]
+    })
+    error_message = "Events are listed by time, by type and by subject."
+  }
+
+  assert {
+    condition = jsonencode(distinct([
+      for index in aws_dynamodb_table.events.global_secondary_index : [
+        one(index.on_demand_throughput).max_read_request_units, one(index.on_demand_throughput).max_write_request_units,
+      ]
+    ])) == jsonencode([[650, 2570]])
+    error_message = "Each index has the limit of its table."
+  }
+
   # The key of the tokens is the key id. The table can be restored, and DynamoDB deletes no token.
 
   assert {
@@ -101,6 +125,15 @@ run "tables_with_capacity_are_provisioned_and_scaled_by_use" {
       && length(aws_dynamodb_table.tokens.on_demand_throughput) == 1
     )
     error_message = "The provisioned table has no on-demand limit. The table of tokens stays on demand, with its limit."
+  }
+
+  assert {
+    condition = jsonencode(distinct([
+      for index in aws_dynamodb_table.events.global_secondary_index : [
+        index.read_capacity, index.write_capacity, length(index.on_demand_throughput),
+      ]
+    ])) == jsonencode([[20, 30, 0]])
+    error_message = "Each index has the most that autoscaling gives its table."
   }
 
   assert {

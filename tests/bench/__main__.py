@@ -22,6 +22,8 @@ WANTED = {
     "cold start CPU": 0.45,
     "warm POST CPU": 0.60,
     "warm GET CPU": 0.60,
+    "warm list CPU": 1.10,
+    "warm batch CPU": 1.10,
     "warm authorizer CPU": 0.60,
     "peak memory": 0.70,
 }

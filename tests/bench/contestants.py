@@ -16,7 +16,7 @@ from package import package_app  # pylint: disable=wrong-import-position  # afte
 BUILD = ROOT / "build" / "bench"
 RUNTIME = BUILD / "runtime"  # the packages of Lambda's runtime
 HANDLERS = Path(__file__).parent / "handlers"
-MAX_ZIP_BYTES = 400 * 1024
+MAX_ZIP_BYTES = 460 * 1024
 PEERS = {
     "fastapi_mangum": ("FastAPI with Mangum", ["fastapi==0.165.0", "mangum==0.22.0"]),
     "powertools": ("Powertools' resolver", ["aws-lambda-powertools==3.37.0"]),

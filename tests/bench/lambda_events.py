@@ -5,7 +5,9 @@ import json
 from bench.stub import TOKEN
 
 
-def gateway_event(method: str, resource: str, parameters: dict[str, str] | None, body: str | None) -> dict[str, object]:
+def gateway_event(
+    method: str, resource: str, parameters: dict[str, str] | None, body: str | None, **query: str
+) -> dict[str, object]:
     """Return the event that API Gateway's REST proxy integration sends to Lambda for a request."""
     headers = {
         "Accept": "*/*",
@@ -24,8 +26,8 @@ def gateway_event(method: str, resource: str, parameters: dict[str, str] | None,
         "httpMethod": method,
         "headers": headers,
         "multiValueHeaders": {name: [value] for name, value in headers.items()},
-        "queryStringParameters": None,
-        "multiValueQueryStringParameters": None,
+        "queryStringParameters": query or None,
+        "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} or None,
         "pathParameters": parameters,
         "stageVariables": None,
         "requestContext": {
@@ -45,16 +47,18 @@ def gateway_event(method: str, resource: str, parameters: dict[str, str] | None,
 
 
 def measured_events() -> list[dict[str, object]]:
-    """Return the events of a POST, of a GET, and of the authorizer."""
+    """Return the events of a POST, a GET, a list of 20, a batch of 100, and of the authorizer."""
     payload = {"customer": {"id": "c-77", "name": "Ada"}, "lines": [{"sku": "A1", "qty": 2}], "total": 42.50}
-    body = json.dumps({"id": "order-1001", "type": "order.paid", "payload": payload})
+    batch = [{"id": f"order-{number}", "type": "order.paid", "payload": payload} for number in range(1001, 1101)]
     authorizer_event = {
         "type": "TOKEN",
         "authorizationToken": f"Bearer {TOKEN}",
         "methodArn": "arn:aws:execute-api:ap-southeast-1:123456789012:abc123/prod/GET/events/order-1001",
     }
     return [
-        gateway_event("POST", "/events", None, body),
+        gateway_event("POST", "/events", None, json.dumps(batch[0])),
         gateway_event("GET", "/events/{event_id}", {"event_id": "order-1001"}, None),
+        gateway_event("GET", "/events", None, None, type="order.paid"),
+        gateway_event("POST", "/events", None, json.dumps(batch)),
         authorizer_event,
     ]

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 folder, runtime, module, name, requests, events = sys.argv[1:]
 sys.path[:0] = [folder, runtime]
 sys.dont_write_bytecode = True
-post, get, authorize = json.loads(events)
+post, get, listing, batch, authorize = json.loads(events)
 CONTEXT = SimpleNamespace(
     aws_request_id="6f8a2f1c",
     function_name="bench",
@@ -21,14 +21,14 @@ CONTEXT = SimpleNamespace(
 )
 
 
-def warm(function, event, key, value):
+def warm(function, event, key, value, times=int(requests)):
     """Call a function often. Return the CPU seconds of one call."""
     begin = time.process_time()
-    for _ in range(int(requests)):
+    for _ in range(times):
         result = function(event, CONTEXT)
     spent = time.process_time() - begin
     assert result[key] == value, result
-    return spent / int(requests)
+    return spent / times
 
 
 start = time.process_time()
@@ -42,6 +42,8 @@ result_of = {
     "cold start CPU": cold,
     "warm POST CPU": warm(handler, post, "statusCode", 201),
     "warm GET CPU": warm(handler, get, "statusCode", 200),
+    "warm list CPU": warm(handler, listing, "statusCode", 200),
+    "warm batch CPU": warm(handler, batch, "statusCode", 207, int(requests) // 50),
     "warm authorizer CPU": warm(imported.authorizer, authorize, "context", caller),
     "peak memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
 }

@@ -15,7 +15,10 @@ from token_admin import TokenAdmin
 
 from emulator.stack import PROJECT, Stack
 
-CONTRACT_SUITE = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_contract.py", "--url"]
+CONTRACT_SUITE = [
+    sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+    *(f"tests/test_contract{part}.py" for part in ("", "_batch", "_list")), "--url",
+]  # fmt: skip
 
 
 def test_contract_holds(stack: Stack, url_api: UrlApi) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from callers import bearer, token_of
+from chalicelib.index import BY_SUBJECT, BY_TIME, BY_TYPE, INDEXES
 from chalicelib.token import READ
 from deployed.functions import (
     AUTHORIZER,
@@ -27,11 +28,27 @@ from token_admin import TokenAdmin
 from emulator.stack import Stack
 
 
+# A list that reads the index.
+LISTS = {BY_TIME: "", BY_TYPE: "?type=test_event", BY_SUBJECT: "?subject=orders/1001"}
+
+
+def index_query(index: str) -> dict[str, Any]:
+    """Return the parameters of a query of an index."""
+    return {
+        "TableName": EVENTS,
+        "IndexName": index,
+        "KeyConditionExpression": f"{index} = :k",
+        "ExpressionAttributeValues": {":k": {"S": "local/0"}},
+    }
+
+
 @pytest.mark.parametrize(
     ("function", "operation", "parameters"),
     [
         (FUNCTION, "put_item", {"TableName": EVENTS, "Item": EVENT_KEY}),
         (FUNCTION, "get_item", {"TableName": EVENTS, "Key": EVENT_KEY}),
+        (FUNCTION, "batch_get_item", {"RequestItems": {EVENTS: {"Keys": [EVENT_KEY]}}}),
+        *((FUNCTION, "query", index_query(index)) for index in INDEXES),
         (AUTHORIZER, "get_item", {"TableName": TOKENS, "Key": TOKEN_KEY}),
     ],
     ids=str,
@@ -71,7 +88,7 @@ def test_role_permits_no_other_operation(
         ("dynamodb", "get_item", {"TableName": "event-api-prod-events", "Key": EVENT_KEY}),
         ("dynamodb", "put_item", {"TableName": "event-api-prod-events", "Item": EVENT_KEY}),
         ("dynamodb", "get_item", {"TableName": "event-api-prod-tokens", "Key": TOKEN_KEY}),
-        ("dynamodb", "batch_get_item", {"RequestItems": {EVENTS: {"Keys": [EVENT_KEY]}}}),
+        ("dynamodb", "batch_get_item", {"RequestItems": {"event-api-prod-events": {"Keys": [EVENT_KEY]}}}),
         ("dynamodb", "batch_get_item", {"RequestItems": {TOKENS: {"Keys": [TOKEN_KEY]}}}),
         ("dynamodb", "transact_get_items", {"TransactItems": [{"Get": {"TableName": "other", "Key": TOKEN_KEY}}]}),
         ("dynamodb", "list_tables", {}),
@@ -91,6 +108,14 @@ def test_role_permits_nothing_else(
     assert probe(function, service, operation, **parameters) in ("AccessDeniedException", "AccessDenied")
 
 
+@pytest.mark.parametrize("index", INDEXES)
+def test_authorizer_cannot_list_events(probe: Callable[..., str], index: str) -> None:
+    """The authorizer's role has no permission on the indexes or on many events at once."""
+    assert probe(AUTHORIZER, "dynamodb", "query", **index_query(index)) == "AccessDeniedException"
+    keys = {EVENTS: {"Keys": [EVENT_KEY]}}
+    assert probe(AUTHORIZER, "dynamodb", "batch_get_item", RequestItems=keys) == "AccessDeniedException"
+
+
 def stores(stack: Stack, url_api: UrlApi) -> bool:
     """Tell whether an event can be stored."""
     del stack
@@ -103,6 +128,16 @@ def reads(stack: Stack, url_api: UrlApi) -> bool:
     item |= {"pk": {"S": "local/read"}, "tenant": {"S": "local"}, "payload": {"S": "{}"}}
     stack.aws.client("dynamodb").put_item(TableName=table_of(stack), Item=item)
     return get(url_api, "read").status == 200
+
+
+def lists(stack: Stack, url_api: UrlApi) -> bool:
+    """Tell whether events can be listed by time, by type and by subject."""
+    del stack
+    event = {**an_event(), "subject": "orders/1001"}
+    assert post(url_api, event).status == 201
+    statuses = {url_api.request("GET", f"/events{query}").status for query in LISTS.values()}
+    assert statuses <= {200, 503}
+    return statuses == {200}
 
 
 def authenticates(stack: Stack, url_api: UrlApi) -> bool:
@@ -144,6 +179,8 @@ traces_authorizer = partial(traces, function=AUTHORIZER)
 NEEDS: dict[tuple[str, str], Callable[[Stack, UrlApi], bool]] = {
     (FUNCTION, "dynamodb:GetItem"): reads,
     (FUNCTION, "dynamodb:PutItem"): stores,
+    (FUNCTION, "dynamodb:BatchGetItem"): lists,
+    (FUNCTION, "dynamodb:Query"): lists,
     (FUNCTION, "logs:CreateLogStream"): logs,
     (FUNCTION, "logs:PutLogEvents"): logs,
     (FUNCTION, "xray:PutTelemetryRecords"): traces,
@@ -182,6 +219,23 @@ def test_removed_permission_breaks_something(stack: Stack, url_api: UrlApi, func
     finally:
         iam.put_role_policy(**{**policy, "PolicyDocument": original})
     assert need(stack, url_api)
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_each_index_needs_its_permission(stack: Stack, url_api: UrlApi, index: str) -> None:
+    """Without the permission on one index, only the list that reads it is 503."""
+    iam, policy = stack.aws.client("iam"), role_policy(stack)
+    less = json.loads(json.dumps(policy["PolicyDocument"]))
+    (statement,) = [statement for statement in less["Statement"] if actions(statement) == ["dynamodb:Query"]]
+    statement["Resource"] = [arn for arn in statement["Resource"] if not arn.endswith(f"/{index}")]
+    assert len(statement["Resource"]) == len(INDEXES) - 1
+    try:
+        iam.put_role_policy(**{**policy, "PolicyDocument": json.dumps(less)})
+        statuses = {name: url_api.request("GET", f"/events{query}").status for name, query in LISTS.items()}
+    finally:
+        iam.put_role_policy(**{**policy, "PolicyDocument": json.dumps(policy["PolicyDocument"])})
+    assert statuses == {name: 503 if name == index else 200 for name in LISTS}
+    assert lists(stack, url_api)
 
 
 def test_unreachable_token_table_is_503(stack: Stack, url_api: UrlApi, admin: TokenAdmin) -> None:

@@ -37,13 +37,20 @@ def authorizer(event, _context):
         "Statement": [{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": allowed}]}}
 
 
-def post_event(body):
-    """Store an event. Return the status and the body of the response."""
+def post_events(body):
+    """Store an event or a batch. Return the status and the body of the response."""
     try:
         posted = json.loads(body)
     except ValueError:
         return 400, {"message": "not JSON"}
-    if not isinstance(posted, dict) or set(posted) - {"id", "type", "payload", "occurred_at"}:
+    if isinstance(posted, list):
+        return 207, {"results": [{"status": status, **body} for status, body in map(put_event, posted)]}
+    return put_event(posted)
+
+
+def put_event(posted):
+    """Store an event of a body. Return the status and the body of its response."""
+    if not isinstance(posted, dict) or set(posted) - {"id", "type", "subject", "payload", "occurred_at"}:
         return 400, {"message": "unknown field"}
     event_id = posted.get("id") or str(uuid.uuid4())
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}", event_id):
@@ -53,10 +60,13 @@ def post_event(body):
     if not isinstance(posted.get("payload"), dict):
         return 400, {"message": "payload"}
     created_at = datetime.datetime.now(datetime.timezone.utc).isoformat()
-    item = {"id": {"S": event_id}, "type": {"S": posted["type"]}, "created_at": {"S": created_at},
+    tenant = "acme/0"
+    item = {"pk": {"S": f"acme/{event_id}"}, "by_time": {"S": tenant}, "by_type": {"S": f"{tenant}/{posted['type']}"},
+            "position": {"S": f"{created_at}/{event_id}"},
+            "id": {"S": event_id}, "type": {"S": posted["type"]}, "created_at": {"S": created_at},
             "payload": {"S": json.dumps(posted["payload"])}}
     try:
-        client.put_item(TableName=os.environ["TABLE_NAME"], Item=item, ConditionExpression="attribute_not_exists(id)",
+        client.put_item(TableName=os.environ["TABLE_NAME"], Item=item, ConditionExpression="attribute_not_exists(pk)",
                         ReturnValuesOnConditionCheckFailure="ALL_OLD")
     except client.exceptions.ConditionalCheckFailedException:
         return 409, {"message": "taken"}
@@ -65,18 +75,35 @@ def post_event(body):
 
 def get_event(event_id):
     """Read an event. Return the status and the body of the response."""
-    found = client.get_item(TableName=os.environ["TABLE_NAME"], Key={"id": {"S": event_id}})
+    found = client.get_item(TableName=os.environ["TABLE_NAME"], Key={"pk": {"S": f"acme/{event_id}"}})
     if "Item" not in found:
         return 404, {"message": "not found"}
-    item = found["Item"]
-    return 200, {"id": item["id"]["S"], "type": item["type"]["S"], "created_at": item["created_at"]["S"],
-                 "payload": json.loads(item["payload"]["S"])}
+    return 200, event_of(found["Item"])
+
+
+def list_events(event_type):
+    """Read the newest events of a type. Return the status and the body of the response."""
+    found = client.query(TableName=os.environ["TABLE_NAME"], IndexName="by_type", Limit=20, ScanIndexForward=False,
+                         KeyConditionExpression="by_type = :t",
+                         ExpressionAttributeValues={":t": {"S": f"acme/0/{event_type}"}})
+    keys = [{"pk": entry["pk"]} for entry in found["Items"]]
+    read = client.batch_get_item(RequestItems={os.environ["TABLE_NAME"]: {"Keys": keys}})
+    items = {item["pk"]["S"]: item for item in read["Responses"][os.environ["TABLE_NAME"]]}
+    return 200, {"events": [event_of(items[key["pk"]["S"]]) for key in keys], "cursor": found.get("LastEvaluatedKey")}
+
+
+def event_of(item):
+    """Return an event from its item."""
+    return {"id": item["id"]["S"], "type": item["type"]["S"], "created_at": item["created_at"]["S"],
+            "payload": json.loads(item["payload"]["S"])}
 
 
 def handler(event, _context):
     """Handle a request, as an API Gateway proxy integration."""
     if event["httpMethod"] == "POST":
-        status, body = post_event(event["body"])
+        status, body = post_events(event["body"])
+    elif event["pathParameters"] is None:
+        status, body = list_events(event["queryStringParameters"]["type"])
     else:
         status, body = get_event(event["pathParameters"]["event_id"])
     return {"statusCode": status, "headers": {"Content-Type": "application/json"}, "body": json.dumps(body)}

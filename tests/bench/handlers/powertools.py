@@ -4,7 +4,7 @@
 import json
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from bare import authorizer, get_event, post_event
+from bare import authorizer, get_event, list_events, post_events
 
 __all__ = ["authorizer", "handler"]
 
@@ -13,8 +13,14 @@ app = APIGatewayRestResolver()
 
 @app.post("/events")
 def post() -> Response:
-    """Store an event."""
-    return response(*post_event(app.current_event.body))
+    """Store an event or a batch."""
+    return response(*post_events(app.current_event.body))
+
+
+@app.get("/events")
+def get_list() -> Response:
+    """Return the newest events of a type."""
+    return response(*list_events(app.current_event.query_string_parameters["type"]))
 
 
 @app.get("/events/<event_id>")
