@@ -95,11 +95,11 @@ def replace_chalice_errors(request: Request | None, get_response: Callable[[Requ
     return problem_response(problem.InternalError(), request)
 
 
-@app.route("/events", methods=["GET", "POST"], content_types=[], authorizer=authorizer)
+@app.route("/events", methods=["GET", "HEAD", "POST"], content_types=[], authorizer=authorizer)
 @responds_with_problems
 def events() -> Response:
-    """List events, or store one event or a batch."""
-    return list_events() if app.current_request.method == "GET" else post_events()
+    """List events, or store one event or a batch. The server drops the body of a response to HEAD."""
+    return post_events() if app.current_request.method == "POST" else list_events()
 
 
 def list_events() -> Response:

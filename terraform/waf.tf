@@ -1,25 +1,34 @@
-# The firewall, if the stage has one. It checks addresses, headers, paths and queries. It only counts its findings in a
-# body: nobody runs a payload, and an audit trail may quote an attack word for word.
+# The firewall, if the stage has one. It checks addresses, headers and paths. It only counts its findings in a body and
+# in a query: nobody runs a payload or a subject, and an audit trail may quote an attack word for word.
 # A browser's preflight has no body. It matches no rule, but requests-per-address counts it.
 # https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html
 locals {
   # Group => its rules that only count. SizeRestrictions_BODY would block bodies over 8 KB. NoUserAgent_HEADER would
-  # block many HTTP libraries. The three path rules would block event ids like nightly.log, prod.env or 169.254.169.254.
+  # block many HTTP libraries. The path rules would block event ids like nightly.log, prod.env or 169.254.169.254.
+  # The query rules would block lists of such subjects and types, and of long subjects.
   managed_rules = {
     AWSManagedRulesCommonRuleSet = [
       "CrossSiteScripting_BODY",
+      "CrossSiteScripting_QUERYARGUMENTS",
       "EC2MetaDataSSRF_BODY",
+      "EC2MetaDataSSRF_QUERYARGUMENTS",
       "EC2MetaDataSSRF_URIPATH",
       "GenericLFI_BODY",
+      "GenericLFI_QUERYARGUMENTS",
       "GenericRFI_BODY",
+      "GenericRFI_QUERYARGUMENTS",
       "NoUserAgent_HEADER",
+      "RestrictedExtensions_QUERYARGUMENTS",
       "RestrictedExtensions_URIPATH",
       "SizeRestrictions_BODY",
+      "SizeRestrictions_QUERYSTRING",
     ]
     AWSManagedRulesKnownBadInputsRuleSet = [
       "ExploitablePaths_URIPATH",
       "JavaDeserializationRCE_BODY",
+      "JavaDeserializationRCE_QUERYSTRING",
       "Log4JRCE_BODY",
+      "Log4JRCE_QUERYSTRING",
       "ReactJSRCE_BODY",
     ]
     AWSManagedRulesAmazonIpReputationList = []

@@ -146,7 +146,7 @@ def test_other_method_is_405_with_any_scope() -> None:
     event = gateway_event("DELETE", "/events", None, None)
     event["requestContext"]["authorizer"] = {"tenant": "acme"}  # type: ignore[index]
     response = event_api.app(event, Context)
-    assert (*kind(response), response["headers"]["Allow"]) == (405, "method-not-allowed", "GET, POST")
+    assert (*kind(response), response["headers"]["Allow"]) == (405, "method-not-allowed", "GET, HEAD, POST")
 
 
 # The list

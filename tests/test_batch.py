@@ -122,6 +122,15 @@ def test_batch_has_1_to_100_events() -> None:
         assert detail_of(body) == "must have 1 to 100 events"
 
 
+@pytest.mark.parametrize("depth", [65, 900, 1500, 40_000])
+def test_deep_event_fails_alone(depth: int) -> None:
+    """An event that is nested too deeply is refused, and the others are not, however deep it is."""
+    nested = b'{"type":"a","payload":' + b'{"a":' * depth + b'"]}\\""' + b"}" * depth + b"}"
+    deep, fine = batch.parse(b"[%s, %s]" % (nested, EVENT))
+    assert isinstance(deep, batch.Refused) and isinstance(fine, event.Content)
+    assert "is nested deeper than 64 levels" in str(deep.problem.members["errors"])
+
+
 def test_batch_has_at_most_1_mib() -> None:
     """The limit counts all bytes, also white space."""
     fitting = b"[%s]" % EVENT + b" " * (batch.MAX_BATCH_BYTES - len(EVENT) - 2)
@@ -145,7 +154,7 @@ def test_batch_has_at_most_1_mib() -> None:
         (b"[%s]\x00" % EVENT, "is not JSON at line 1, column 37: Extra data"),
         (b"[%s}" % EVENT, "is not JSON at line 1, column 36: Expecting ',' delimiter"),
         (b"[%s,\xff]" % EVENT, "is not UTF-8 at byte 36"),
-        (b"[" * 100_000, "is nested deeper than 64 levels"),
+        (b"[" * 100_000, "is not JSON at line 1, column 2: Expecting the end of a value"),
     ],
 )
 def test_body_that_is_no_json_fails_as_a_whole(body: bytes, detail: str) -> None:

@@ -310,8 +310,15 @@ def test_damaged_cursor_is_refused(api: Api, stored: Stored) -> None:
         assert (response.status, response.json["type"]) == (400, "urn:event-api:problem:invalid-query")
 
 
-def test_head_gets_405(api: Api) -> None:
-    """The list has no HEAD: its response is different each time."""
-    response = api.request("HEAD", "/events")
-    assert (response.status, response.body) == (405, b"")
-    assert {method.strip() for method in response.headers["allow"].split(",")} == {"GET", "POST"}
+def test_head_returns_the_headers_of_a_list(api: Api) -> None:
+    """HEAD has the status and the headers of GET, and no body. A wrong parameter is 400."""
+    response = api.request("HEAD", "/events?limit=1")
+    assert (response.status, response.body, response.headers["cache-control"]) == (200, b"", "no-store")
+    assert api.request("HEAD", "/events?limit=0").status == 400
+
+
+def test_other_method_gets_405(api: Api) -> None:
+    """The response to another method names the methods of the list and of POST."""
+    response = api.request("DELETE", "/events")
+    assert response.status == 405
+    assert {method.strip() for method in response.headers["allow"].split(",")} == {"GET", "HEAD", "POST"}

@@ -72,7 +72,7 @@ def test_preflight_of_an_allowed_origin(monkeypatch: pytest.MonkeyPatch, origins
     assert (response["statusCode"], response["body"]) == (204, "")
     assert cors_headers(response) == {
         "Access-Control-Allow-Origin": "*" if origins == "*" else APP,
-        "Access-Control-Expose-Headers": "ETag, Location, Idempotent-Replayed, Retry-After, WWW-Authenticate",
+        "Access-Control-Expose-Headers": "ETag, Location, Link, Idempotent-Replayed, Retry-After, WWW-Authenticate",
         "Access-Control-Allow-Methods": "GET, HEAD, POST",
         "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, If-None-Match",
         "Access-Control-Max-Age": "7200",

@@ -167,7 +167,7 @@ def test_fault_has_its_text(body: bytes, pointer: str, text: str) -> None:
         (responses.MAX_AGE, 31_536_000),
         (cors.METHODS, "GET, HEAD, POST"),
         (cors.REQUEST_HEADERS, "Authorization, Content-Type, If-Match, If-None-Match"),
-        (cors.RESPONSE_HEADERS, "ETag, Location, Idempotent-Replayed, Retry-After, WWW-Authenticate"),
+        (cors.RESPONSE_HEADERS, "ETag, Location, Link, Idempotent-Replayed, Retry-After, WWW-Authenticate"),
         (cors.MAX_AGE, 7200),
         (dynamodb.MAX_ATTEMPTS, 5),
         (dynamodb.CONNECT_TIMEOUT, 0.5),

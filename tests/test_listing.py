@@ -120,7 +120,7 @@ def test_limit_is_from_1_to_100(limit: str) -> None:
 # Faults
 
 
-TYPE = "must be a type or the start of one, as in order.paid or order.*"
+TYPE = "must be a type, or a prefix that ends in .*, as in order.paid or order.*"
 SUBJECT = (
     "must be a string of 1 to 256 characters without control characters (U+0000 to U+001F, U+007F), as in orders/1001"
 )

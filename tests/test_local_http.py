@@ -15,7 +15,7 @@ from targets import JSON, UrlApi, an_event, get, post
 
 from local import server
 
-BODY_LIMIT = {"type": "urn:event-api:problem:body-too-large", "limit": 262_144}
+BODY_LIMIT = {"type": "urn:event-api:problem:body-too-large", "limit": 1_048_576}
 
 
 @pytest.fixture(name="connection")

@@ -31,7 +31,7 @@ CHANGES = [
     Change("require_the_authorizer_everywhere", (*POST, "security"), REMOVED, "route POST /events has no authorizer"),
     Change("require_the_authorizer_everywhere", (*POST, "security"), [], "give its @app.route authorizer=authorizer"),
     Change("pass_unsupported_methods", ("paths", "/events", ANY_METHOD), {}, "expected no paths./events.x-amazon"),
-    Change("validate_posted_bodies", POST, REMOVED, "expected paths./events.post, but paths./events has only get"),
+    Change("validate_posted_bodies", POST, REMOVED, "expected paths./events.post, but paths./events has only get, head"),
     Change("validate_posted_bodies", (*POST, "consumes"), ["a/b"], 'consumes to be [], but it is ["a/b"]'),
     Change("validate_posted_bodies", ("definitions", "PostedBody"), {}, "expected no definitions.PostedBody"),
     Change("respond_with_problems", ("x-amazon-apigateway-gateway-responses",), {}, "expected no x-amazon-apigateway-"),
@@ -61,7 +61,7 @@ def test_every_step_refuses_something() -> None:
 def test_every_method_goes_through_the_live_alias(swagger: Json) -> None:
     """No method calls the newest code, and API Gateway passes every method of a path to the function."""
     assert {path: set(methods) for path, methods in swagger["paths"].items()} == {
-        "/events": {"get", "post", ANY_METHOD},
+        "/events": {"get", "head", "post", ANY_METHOD},
         "/events/{event_id}": {"get", "head", ANY_METHOD},
     }
     integrations = [method[INTEGRATION] for methods in swagger["paths"].values() for method in methods.values()]
@@ -69,7 +69,7 @@ def test_every_method_goes_through_the_live_alias(swagger: Json) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
-@pytest.mark.parametrize(("resource", "allowed"), [("/events", "GET, POST"), ("/events/{event_id}", "GET, HEAD")])
+@pytest.mark.parametrize(("resource", "allowed"), [("/events", "GET, HEAD, POST"), ("/events/{event_id}", "GET, HEAD")])
 def test_function_responds_to_unsupported_methods(method: str, resource: str, allowed: str) -> None:
     """A method that API Gateway passes on as ANY gets 405 with Allow, whatever its body is."""
     parameters = {"event_id": "order-1001"} if "{" in resource else None
@@ -98,7 +98,7 @@ def test_authorizer_is_called_by_its_alias_and_cached(merged: Json, swagger: Jso
     }}  # fmt: skip
     assert '"authorizerResultTtlInSeconds": ${var.token_cache_seconds}' in merged["locals"]["chalice_api_swagger"]
     methods = [method for methods in swagger["paths"].values() for method in methods.values()]
-    assert [method["security"] for method in methods] == [[{"authorizer": []}]] * 6
+    assert [method["security"] for method in methods] == [[{"authorizer": []}]] * 7
 
 
 def test_callers_need_tls_1_2(swagger: Json) -> None:

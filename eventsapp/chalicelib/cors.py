@@ -8,7 +8,7 @@ import os
 
 METHODS = "GET, HEAD, POST"
 REQUEST_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match"  # that a page may send
-RESPONSE_HEADERS = "ETag, Location, Idempotent-Replayed, Retry-After, WWW-Authenticate"  # that a page may read
+RESPONSE_HEADERS = "ETag, Location, Link, Idempotent-Replayed, Retry-After, WWW-Authenticate"  # that a page may read
 MAX_AGE = 7200  # seconds that a browser caches a preflight; Chromium's own limit
 
 

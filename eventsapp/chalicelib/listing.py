@@ -229,7 +229,7 @@ class Parameter(Struct, frozen=True):
 
 _TIME = Parameter(_time, f"{_rule_of(event.Timestamp)}; write its + as %2B in a URL, or end it in Z")
 PARAMETERS = {
-    "type": Parameter(_type, "a type or the start of one, as in order.paid or order.*"),
+    "type": Parameter(_type, "a type, or a prefix that ends in .*, as in order.paid or order.*"),
     "subject": Parameter(_subject, _rule_of(event.Subject)),
     "from": _TIME,
     "to": _TIME,

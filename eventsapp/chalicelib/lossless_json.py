@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -40,6 +41,7 @@ def _constant(name: str) -> InvalidValue:
 
 # msgspec's own parser rounds long numbers and does not report repeated keys. Raw keeps a number as the text it came as.
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=Raw, parse_int=Raw)
+_STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _ENCODER = msgspec.json.Encoder(order="sorted")  # also sorts the fields of a Struct
 
 
@@ -60,15 +62,18 @@ def decode_array(body: bytes, most: int) -> list[tuple[Any, bool, int]]:
     text = _text(body)
     try:
         return list(itertools.islice(_elements(text), most))
-    except (json.JSONDecodeError, RecursionError) as exc:
+    except json.JSONDecodeError as exc:
         raise _not_json(exc) from exc
 
 
 def _elements(text: str) -> Iterator[tuple[Any, bool, int]]:
-    """Yield what decode_array returns. Raises JSONDecodeError, RecursionError."""
+    """Yield what decode_array returns. Raises JSONDecodeError."""
     end = _skip_space(text, _skip_space(text, 0) + 1)
     while text[end : end + 1] != "]":
-        value, after = _DECODER.raw_decode(text, end)
+        try:
+            value, after = _DECODER.raw_decode(text, end)
+        except RecursionError:
+            value, after = InvalidValue(TOO_DEEP), _end_of_value(text, end)
         element = text[end:after]
         yield value, _may_be_too_deep(element), len(element.encode())
         end = _skip_space(text, after)
@@ -81,6 +86,16 @@ def _elements(text: str) -> Iterator[tuple[Any, bool, int]]:
     end = _skip_space(text, end + 1)
     if end != len(text):
         raise json.JSONDecodeError("Extra data", text, end)
+
+
+def _end_of_value(text: str, start: int) -> int:
+    """Return the end of an object or array that is nested too deeply for the parser. Raises JSONDecodeError."""
+    depth = 0
+    for part in _STRINGS_AND_BRACKETS.finditer(text, start):
+        depth += (part[0] in "[{") - (part[0] in "]}")
+        if depth == 0:
+            return part.end()
+    raise json.JSONDecodeError("Expecting the end of a value", text, start)
 
 
 def _text(body: bytes) -> str:

@@ -16,7 +16,7 @@ from botocore.utils import get_environ_proxies
 
 from chalicelib.timed_http import TimedSession
 
-MAX_CONNECTIONS = 64  # that stay open; more threads than this open connections and close them again
+MAX_CONNECTIONS = 256  # that stay open; more threads than this open connections and close them again
 USER_AGENT = f"event-api Botocore/{botocore.__version__}"  # CloudTrail shows it
 
 

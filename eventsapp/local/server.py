@@ -14,7 +14,7 @@ from chalice.config import Config
 from chalice.local import LocalChalice
 
 from app import app
-from chalicelib import event, problem
+from chalicelib import batch, problem
 from local import gateway, settings
 from local.asgi import Receive, Scope, Send, answer_lifespan, header_lines, http_problem, listen, open_listener
 
@@ -124,7 +124,7 @@ async def read_body(receive: Receive, headers: gateway.Headers) -> bytes:
     except TimeoutError as exc:
         raise HttpError(HTTPStatus.REQUEST_TIMEOUT) from exc
     if max(size, int(headers.get("content-length", ["0"])[-1])) > GATEWAY_BODY_LIMIT:
-        raise problem.BodyTooLarge(event.MAX_BODY_BYTES)
+        raise batch.too_large()
     if more:
         raise HttpError(HTTPStatus.BAD_REQUEST)
     return bytes(body)

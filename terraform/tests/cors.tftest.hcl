@@ -42,6 +42,7 @@ run "with_origins_a_preflight_needs_no_token" {
       }) == jsonencode({
       "/events" = {
         get                              = [{ authorizer = [] }]
+        head                             = [{ authorizer = [] }]
         options                          = []
         post                             = [{ authorizer = [] }]
         "x-amazon-apigateway-any-method" = [{ authorizer = [] }]

@@ -85,21 +85,34 @@ run "the_firewall_before_the_stage_its_rules_and_its_log" {
         "AWS",
         [
           "CrossSiteScripting_BODY",
+          "CrossSiteScripting_QUERYARGUMENTS",
           "EC2MetaDataSSRF_BODY",
+          "EC2MetaDataSSRF_QUERYARGUMENTS",
           "EC2MetaDataSSRF_URIPATH",
           "GenericLFI_BODY",
+          "GenericLFI_QUERYARGUMENTS",
           "GenericRFI_BODY",
+          "GenericRFI_QUERYARGUMENTS",
           "NoUserAgent_HEADER",
+          "RestrictedExtensions_QUERYARGUMENTS",
           "RestrictedExtensions_URIPATH",
           "SizeRestrictions_BODY",
+          "SizeRestrictions_QUERYSTRING",
         ],
-        8,
+        14,
         1,
       ]
       AWSManagedRulesKnownBadInputsRuleSet = [
         "AWS",
-        ["ExploitablePaths_URIPATH", "JavaDeserializationRCE_BODY", "Log4JRCE_BODY", "ReactJSRCE_BODY"],
-        4,
+        [
+          "ExploitablePaths_URIPATH",
+          "JavaDeserializationRCE_BODY",
+          "JavaDeserializationRCE_QUERYSTRING",
+          "Log4JRCE_BODY",
+          "Log4JRCE_QUERYSTRING",
+          "ReactJSRCE_BODY",
+        ],
+        6,
         1,
       ]
     })
