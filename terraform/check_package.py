@@ -92,7 +92,7 @@ def function_rules(name: str, stage: str) -> dict[str, Rule]:
         "memory_size": whole_number,
         "publish": exactly(True),
         "reserved_concurrent_executions": exactly(f"${{var.concurrency.{name}}}"),
-        "role": exactly(f"${{aws_iam_role.{name}.arn}}"),
+        "role": exactly(f"${{local.function_roles.{name}}}"),
         "runtime": like(r"python3\.\d+"),
         "source_code_hash": exactly('${filebase64sha256("${path.module}/deployment.zip")}'),
         "tags": texts("aws-chalice"),

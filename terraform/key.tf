@@ -1,4 +1,4 @@
-# The stage's own key, if it has one. If the key is deleted, nobody can read the data that it encrypted.
+# The stage's own key, if it has one. Only a person may create or change it: the deploy role cannot. If the key is deleted, nobody can read the data that it encrypted.
 resource "aws_kms_key" "this" {
   count = var.customer_key ? 1 : 0
 
@@ -16,6 +16,7 @@ resource "aws_kms_alias" "this" {
 }
 
 locals {
+  iam                = "arn:${data.aws_partition.this.partition}:iam::${data.aws_caller_identity.this.account_id}"
   region_and_account = "${var.region}:${data.aws_caller_identity.this.account_id}"
 
   # Names instead of references: these resources use the key, so they cannot exist before it.

@@ -16,7 +16,7 @@ resource "aws_dynamodb_table" "events" {
   read_capacity               = try(var.table_capacity.read.min, null)
   write_capacity              = try(var.table_capacity.write.min, null)
   hash_key                    = "pk" # <tenant>/<id>
-  deletion_protection_enabled = var.deletion_protection
+  deletion_protection_enabled = var.protected
 
   dynamic "attribute" {
     for_each = toset(concat(["pk", "position"], keys(local.indexes)))
@@ -94,7 +94,7 @@ resource "aws_dynamodb_table" "tokens" {
   name                        = "event-api-${var.stage}-tokens"
   billing_mode                = "PAY_PER_REQUEST"
   hash_key                    = "key_id"
-  deletion_protection_enabled = var.deletion_protection
+  deletion_protection_enabled = var.protected
 
   attribute {
     name = "key_id"

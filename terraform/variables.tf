@@ -42,8 +42,11 @@ variable "log_retention_days" {
   }
 }
 
-variable "deletion_protection" {
-  description = "Whether DynamoDB refuses to delete the tables."
+variable "protected" {
+  description = <<-EOT
+    Whether only a person may change the tables and logs, and AWS lets nobody change or delete a stored event. After a
+    change, a person applies terraform/oidc and then the stage.
+  EOT
   type        = bool
   nullable    = false
 }

@@ -21,11 +21,13 @@ pytestmark = NEEDS_TERRAFORM
 
 @pytest.fixture(scope="session", name="oidc")
 def _oidc(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an initialised copy of the root oidc/, for stages in three regions."""
+    """Return an initialised copy of the root oidc/, for stages in three regions. Only prod is protected."""
     root = copied_project(tmp_path_factory.mktemp("oidc") / "project") / "terraform" / "oidc"
     for stage, region in REGIONS.items():
         tfvars = root.parent / "stages" / f"{stage}.tfvars"
-        tfvars.write_text(f'other_region = "eu-west-1"\n region="{region}" # a comment\n')
+        protected = json.dumps(stage == "prod")
+        text = f'other_region = "eu-west-1"\n region="{region}" # a comment\n un_protected = 1\n protected={protected} # b\n'
+        tfvars.write_text(text)
     run("terraform", "init", "-backend=false", "-input=false", cwd=root)
     return root
 
@@ -156,19 +158,11 @@ def allow_statements(document: dict[str, Any]) -> Iterator[tuple[set[str], set[s
 @pytest.mark.parametrize(
     ("address", "of_any_resource"),
     [
-        ('aws_iam_policy.function_boundary["dev"]', {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}),
-        ('aws_iam_policy.authorizer_boundary["dev"]', {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}),
+        ('aws_iam_role_policy.api_handler["dev"]', {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}),
+        ('aws_iam_role_policy.authorizer["dev"]', {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}),
         (
             'aws_iam_policy.deploy_edge["dev"]',
-            {
-                "kms:CreateKey",
-                "kms:ListAliases",
-                "logs:CreateLogDelivery",
-                "logs:DeleteLogDelivery",
-                "logs:DeleteResourcePolicy",
-                "logs:DescribeResourcePolicies",
-                "logs:PutResourcePolicy",
-            },
+            {"kms:ListAliases", "logs:DescribeResourcePolicies"},
         ),
         (
             'aws_iam_policy.deploy["dev"]',
@@ -216,7 +210,7 @@ def test_deploy_role_creates_only_two_service_roles(
     assert allowed(of_stage(plans, "dev", *POLICIES), *call) == expected
 
 
-@pytest.mark.parametrize("name", [*POLICIES, "plan", "deploy_boundary", "function_boundary", "authorizer_boundary"])
+@pytest.mark.parametrize("name", [*POLICIES, "plan", "deploy_boundary"])
 @pytest.mark.parametrize("stage", STAGES)
 def test_policy_fits_the_size_limit_of_iam(plans: Plans, stage: str, name: str) -> None:
     """A managed policy has at most 6,144 characters without white space."""
@@ -251,11 +245,10 @@ def test_deploy_role_reaches_only_its_own_stage(plans: Plans, stage: str) -> Non
 
 FUNCTION_ROLE = f"arn:aws:iam::{ACCOUNT}:role/event-api-dev-api_handler"
 AUTHORIZER_ROLE = f"arn:aws:iam::{ACCOUNT}:role/event-api-dev-authorizer"
-BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/event-api-function-boundary-dev"
-AUTHORIZER_BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/event-api-authorizer-boundary-dev"
 DEPLOY_ROLE = f"arn:aws:iam::{ACCOUNT}:role/event-api-deploy-dev"
 DEPLOY_POLICY = f"arn:aws:iam::{ACCOUNT}:policy/event-api-deploy-dev"
 DEPLOY_BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/event-api-deploy-boundary-dev"
+SERVICE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/backup.amazonaws.com/AWSServiceRoleForBackup"
 TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/event-api-dev-events"
 TOKEN_TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/event-api-dev-tokens"
 API = f"arn:aws:apigateway:{REGION}::/restapis"
@@ -272,11 +265,6 @@ ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Act
 @pytest.mark.parametrize(
     ("action", "resource", "context"),
     [
-        ("iam:CreateRole", FUNCTION_ROLE, {"iam:PermissionsBoundary": BOUNDARY}),
-        ("iam:PutRolePolicy", FUNCTION_ROLE, {"iam:PermissionsBoundary": BOUNDARY}),
-        ("iam:PutRolePermissionsBoundary", FUNCTION_ROLE, {"iam:PermissionsBoundary": BOUNDARY}),
-        ("iam:CreateRole", AUTHORIZER_ROLE, {"iam:PermissionsBoundary": AUTHORIZER_BOUNDARY}),
-        ("iam:PutRolePolicy", AUTHORIZER_ROLE, {"iam:PermissionsBoundary": AUTHORIZER_BOUNDARY}),
         ("iam:PassRole", FUNCTION_ROLE, {"iam:PassedToService": "lambda.amazonaws.com"}),
         ("iam:PassRole", AUTHORIZER_ROLE, {"iam:PassedToService": "lambda.amazonaws.com"}),
         ("apigateway:POST", API, ASKED),
@@ -293,18 +281,11 @@ ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Act
         ("logs:CreateLogGroup", f"{LOG}-authorizer", {}),
         ("logs:AssociateKmsKey", LOG, {}),
         ("logs:CreateLogGroup", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:aws-waf-logs-event-api-dev", {}),
-        ("logs:PutResourcePolicy", "*", {}),
-        ("wafv2:CreateWebACL", FIREWALL, ASKED),
-        ("wafv2:CreateWebACL", FIREWALL_GROUP, ASKED),
-        ("wafv2:PutLoggingConfiguration", FIREWALL, {}),
+        ("wafv2:UpdateWebACL", FIREWALL, {}),
+        ("wafv2:UpdateWebACL", FIREWALL_GROUP, {}),
         ("wafv2:AssociateWebACL", FIREWALL, {}),
         ("wafv2:AssociateWebACL", API_STAGE, {}),
-        ("kms:CreateKey", "*", ASKED),
-        ("kms:TagResource", KEY, ASKED),
-        ("kms:TagResource", KEY, ASKED | OURS | {"kms:ResourceAliases": ["alias/event-api-dev"]}),
-        ("kms:PutKeyPolicy", KEY, OURS),
-        ("kms:CreateAlias", KEY, OURS),
-        ("kms:CreateAlias", f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/event-api-dev", {}),
+        ("kms:GetKeyPolicy", KEY, OURS),
         ("kms:CreateGrant", KEY, OURS | BY_DYNAMODB),
         ("kms:Encrypt", KEY, OURS | BY_LAMBDA),
         ("s3:PutObject", f"arn:aws:s3:::event-api-state-{ACCOUNT}/event-api/dev.tfstate", {}),
@@ -319,34 +300,37 @@ def test_deploy_role_may_deploy(plans: Plans, action: str, resource: str, contex
 
 # Neither a policy nor the boundary of a deploy role allows these actions, even if the role has administrator rights.
 NEVER: list[tuple[str, str, dict[str, Any]]] = [
-    ("iam:CreateRole", FUNCTION_ROLE, {}),
-    ("iam:CreateRole", FUNCTION_ROLE, {"iam:PermissionsBoundary": DEPLOY_POLICY}),
-    ("iam:CreateRole", AUTHORIZER_ROLE, {"iam:PermissionsBoundary": BOUNDARY}),
-    ("iam:CreateRole", FUNCTION_ROLE, {"iam:PermissionsBoundary": AUTHORIZER_BOUNDARY}),
-    ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/other", {"iam:PermissionsBoundary": BOUNDARY}),
-    ("iam:PutRolePolicy", FUNCTION_ROLE, {}),
-    ("iam:PutRolePermissionsBoundary", FUNCTION_ROLE, {"iam:PermissionsBoundary": DEPLOY_POLICY}),
-    ("iam:PutRolePermissionsBoundary", AUTHORIZER_ROLE, {"iam:PermissionsBoundary": BOUNDARY}),
-    ("iam:DeleteRolePermissionsBoundary", FUNCTION_ROLE, {}),
-    ("iam:DeleteRolePermissionsBoundary", FUNCTION_ROLE, {"iam:PermissionsBoundary": BOUNDARY}),
-    ("iam:UpdateAssumeRolePolicy", FUNCTION_ROLE, {}),
-    ("iam:UpdateAssumeRolePolicy", AUTHORIZER_ROLE, {"iam:PermissionsBoundary": AUTHORIZER_BOUNDARY}),
+    *((f"iam:{action}", role, {}) for role in (FUNCTION_ROLE, AUTHORIZER_ROLE) for action in (
+        "AttachRolePolicy", "CreateRole", "DeleteRole", "DeleteRolePermissionsBoundary", "DeleteRolePolicy",
+        "PutRolePermissionsBoundary", "PutRolePolicy", "TagRole", "UpdateAssumeRolePolicy", "UpdateRole",
+    )),
+    ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/other", {}),
+    ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/event-api-dev-other", {}),
+    ("iam:PassRole", FUNCTION_ROLE, {"iam:PassedToService": "ec2.amazonaws.com"}),
+    ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/event-api-prod-api_handler", {"iam:PassedToService": "lambda.amazonaws.com"}),
+    ("iam:CreateServiceLinkedRole", SERVICE_ROLE, {"iam:AWSServiceName": "backup.amazonaws.com"}),
     ("lambda:AddPermission", FUNCTION, {"lambda:Principal": "210987654321"}),
     ("lambda:AddPermission", f"{FUNCTION}:live", {"lambda:Principal": "*"}),
     ("apigateway:DELETE", f"{API}/abc", PRODS),
-    ("kms:ScheduleKeyDeletion", KEY, PRODS),
-    ("kms:PutKeyPolicy", KEY, PRODS),
+    *((f"kms:{action}", KEY, tags) for tags in ({}, OURS, PRODS, ASKED) for action in (
+        "CreateAlias", "DisableKey", "PutKeyPolicy", "ScheduleKeyDeletion", "TagResource", "UntagResource", "UpdateAlias",
+    )),
+    ("kms:PutKeyPolicy", KEY, OURS | {"kms:BypassPolicyLockoutSafetyCheck": "true"}),
+    ("kms:CreateKey", "*", ASKED),
+    ("kms:CreateAlias", f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/event-api-dev", {}),
+    ("kms:DeleteAlias", f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/event-api-dev", {}),
+    ("kms:DescribeKey", KEY, {}),
+    ("kms:Decrypt", KEY, BY_LAMBDA),
+    ("kms:CreateGrant", KEY, PRODS | BY_DYNAMODB),
     ("iam:PassRole", DEPLOY_ROLE, {"iam:PassedToService": "lambda.amazonaws.com"}),
-    ("iam:PutRolePolicy", DEPLOY_ROLE, {"iam:PermissionsBoundary": BOUNDARY}),
-    ("iam:AttachRolePolicy", DEPLOY_ROLE, {"iam:PermissionsBoundary": DEPLOY_POLICY}),
+    ("iam:PutRolePolicy", DEPLOY_ROLE, {}),
+    ("iam:AttachRolePolicy", DEPLOY_ROLE, {}),
     ("iam:UpdateAssumeRolePolicy", DEPLOY_ROLE, {}),
-    ("iam:PutRolePermissionsBoundary", DEPLOY_ROLE, {"iam:PermissionsBoundary": BOUNDARY}),
+    ("iam:PutRolePermissionsBoundary", DEPLOY_ROLE, {}),
     ("iam:DeleteRolePermissionsBoundary", DEPLOY_ROLE, {}),
     ("iam:CreatePolicyVersion", DEPLOY_POLICY, {}),
     ("iam:SetDefaultPolicyVersion", DEPLOY_POLICY, {}),
     ("iam:DeletePolicy", DEPLOY_POLICY, {}),
-    ("iam:CreatePolicyVersion", BOUNDARY, {}),
-    ("iam:CreatePolicyVersion", AUTHORIZER_BOUNDARY, {}),
     ("iam:CreatePolicyVersion", DEPLOY_BOUNDARY, {}),
     ("iam:CreatePolicyVersion", f"arn:aws:iam::{ACCOUNT}:policy/event-api-plan-dev", {}),
     ("iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/event-api-plan-dev", {}),
@@ -357,13 +341,21 @@ NEVER: list[tuple[str, str, dict[str, Any]]] = [
     ("dynamodb:Scan", TOKEN_TABLE, {}),
     ("dynamodb:PutItem", TOKEN_TABLE, {}),
     ("dynamodb:ExportTableToPointInTime", TABLE, {}),
-    ("dynamodb:PutResourcePolicy", TOKEN_TABLE, {}),
+    *((f"dynamodb:{verb}ResourcePolicy", table, {}) for verb in ("Put", "Delete") for table in (TABLE, TOKEN_TABLE)),
+    ("dynamodb:UpdateTable", f"{TABLE}-restored", {}),
+    ("backup:DeleteRecoveryPoint", f"arn:aws:backup:{REGION}:{ACCOUNT}:recovery-point:abc", {}),
+    ("backup:DeleteBackupVault", f"arn:aws:backup:{REGION}:{ACCOUNT}:backup-vault:event-api", {}),
     ("dynamodb:DeleteTable", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/event-api-prod-events", {}),
     ("lambda:InvokeFunction", FUNCTION, {}),
     ("lambda:UpdateFunctionCode", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:event-api-prod", {}),
     ("logs:FilterLogEvents", LOG, {}),
     ("logs:PutSubscriptionFilter", LOG, {}),
+    ("lambda:UpdateFunctionCode", f"{FUNCTION}-other", {}),
     ("logs:DeleteLogGroup", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/event-api-prod", {}),
+    ("logs:DeleteLogGroup", f"{LOG}-other", {}),
+    *((f"logs:{action}", "*", {}) for action in (
+        "CreateLogDelivery", "DeleteLogDelivery", "DeleteResourcePolicy", "PutResourcePolicy", "UpdateLogDelivery",
+    )),
     ("wafv2:DeleteWebACL", f"arn:aws:wafv2:{REGION}:{ACCOUNT}:regional/webacl/event-api-prod/abc", {}),
     ("kms:Decrypt", KEY, OURS),
     ("kms:Decrypt", KEY, OURS | {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}),
@@ -387,8 +379,6 @@ def test_boundary_limits_a_deploy_role_with_administrator_rights(
     ("action", "resource", "context"),
     [
         *NEVER,
-        ("iam:AttachRolePolicy", FUNCTION_ROLE, {"iam:PermissionsBoundary": BOUNDARY}),
-        ("iam:PassRole", FUNCTION_ROLE, {"iam:PassedToService": "ec2.amazonaws.com"}),
         ("apigateway:POST", API, {}),
         ("apigateway:POST", API, ASKED | {"aws:RequestTag/stage": "prod"}),
         ("apigateway:DELETE", f"{API}/abc", {}),
@@ -396,10 +386,9 @@ def test_boundary_limits_a_deploy_role_with_administrator_rights(
         ("apigateway:PUT", API_TAGS, ASKED | {"aws:RequestTag/stage": "prod"}),
         ("apigateway:SetWebACL", API_STAGE, PRODS),
         ("apigateway:SetWebACL", API_STAGE, {}),
-        ("kms:CreateKey", "*", {}),
-        ("kms:TagResource", KEY, ASKED | PRODS),
-        ("kms:TagResource", KEY, ASKED | {"kms:ResourceAliases": ["alias/payroll"]}),
-        ("kms:PutKeyPolicy", KEY, {}),
+        ("wafv2:CreateWebACL", FIREWALL, ASKED),
+        ("wafv2:DeleteWebACL", FIREWALL, {}),
+        ("wafv2:DeleteLoggingConfiguration", FIREWALL, {}),
         ("kms:Decrypt", KEY, PRODS | BY_LAMBDA),
         ("kms:CreateGrant", KEY, PRODS | BY_DYNAMODB),
         ("s3:DeleteObject", f"arn:aws:s3:::event-api-state-{ACCOUNT}/event-api/dev.tfstate", {}),
@@ -425,7 +414,7 @@ def test_plan_role_reads_only_its_stage(plans: Plans, stage: str, other: str) ->
         ("apigateway:GET", f"arn:aws:apigateway:{region}::/restapis/abc", {}),
         ("kms:DescribeKey", key, tags),
         ("kms:Decrypt", key, tags | by_lambda),
-        ("iam:GetRole", f"arn:aws:iam::{ACCOUNT}:role/event-api-{other}-authorizer", {}),
+        ("dynamodb:GetResourcePolicy", f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/event-api-{other}-events", {}),
         ("s3:GetObject", f"arn:aws:s3:::event-api-state-{ACCOUNT}/event-api/{other}.tfstate", {}),
     ]:
         assert allowed(document, action, resource, context) == (stage == other), action
@@ -455,27 +444,73 @@ def test_plan_role_decrypts_only_an_environment(plans: Plans, context: dict[str,
     assert allowed(of_stage(plans, "dev", "plan"), "kms:Decrypt", KEY, context) == expected
 
 
+PROD = REGIONS["prod"]
+PROTECTED = [  # what a deployment of a protected stage can neither create, change nor delete
+    *((f"dynamodb:{action}", f"arn:aws:dynamodb:{PROD}:{ACCOUNT}:table/event-api-prod-{table}")
+      for table in ("events", "tokens") for action in (
+        "CreateTable", "DeleteTable", "UpdateTable", "UpdateContinuousBackups", "UpdateTimeToLive", "TagResource",
+        "UntagResource", "CreateBackup", "CreateTableReplica", "EnableKinesisStreamingDestination",
+    )),
+    *((f"logs:{action}", f"arn:aws:logs:{PROD}:{ACCOUNT}:log-group:{group}")
+      for group in (
+        "/aws/lambda/event-api-prod", "/aws/lambda/event-api-prod-authorizer", "/aws/apigateway/event-api-prod",
+        "aws-waf-logs-event-api-prod",
+    ) for action in (
+        "AssociateKmsKey", "CreateLogGroup", "DeleteLogGroup", "DeleteRetentionPolicy", "DisassociateKmsKey",
+        "PutRetentionPolicy", "PutDataProtectionPolicy",
+    )),
+    ("logs:DeleteLogStream", f"arn:aws:logs:{PROD}:{ACCOUNT}:log-group:/aws/lambda/event-api-prod:log-stream:a"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("action", "resource"), PROTECTED)
+def test_deployment_cannot_change_what_is_protected(plans: Plans, action: str, resource: str) -> None:
+    """The boundary of a protected stage denies every change of its tables and logs, even to an administrator."""
+    boundary = of_stage(plans, "prod", "deploy_boundary")
+    assert not allowed([ADMINISTRATOR], action, resource, {}, boundary)
+    unprotected = of_stage(plans, "dev", "deploy_boundary")
+    of_dev = resource.replace("event-api-prod", "event-api-dev").replace(PROD, REGION)
+    assert allowed([ADMINISTRATOR], action, of_dev, {}, unprotected)  # so the denial is the protection's
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("dynamodb:DescribeTable", f"arn:aws:dynamodb:{PROD}:{ACCOUNT}:table/event-api-prod-events"),
+        ("dynamodb:DescribeContinuousBackups", f"arn:aws:dynamodb:{PROD}:{ACCOUNT}:table/event-api-prod-tokens"),
+        ("dynamodb:GetResourcePolicy", f"arn:aws:dynamodb:{PROD}:{ACCOUNT}:table/event-api-prod-events"),
+        ("logs:ListTagsForResource", f"arn:aws:logs:{PROD}:{ACCOUNT}:log-group:/aws/lambda/event-api-prod"),
+        ("lambda:UpdateFunctionCode", f"arn:aws:lambda:{PROD}:{ACCOUNT}:function:event-api-prod"),
+        ("lambda:UpdateAlias", f"arn:aws:lambda:{PROD}:{ACCOUNT}:function:event-api-prod:live"),
+        ("wafv2:UpdateWebACL", f"arn:aws:wafv2:{PROD}:{ACCOUNT}:regional/webacl/event-api-prod/abc"),
+    ],
+)
+def test_deployment_of_a_protected_stage_works(plans: Plans, action: str, resource: str) -> None:
+    """The deploy role of a protected stage can read the settings of what is protected, and deploy code."""
+    boundary = of_stage(plans, "prod", "deploy_boundary")
+    assert allowed(of_stage(plans, "prod", *POLICIES), action, resource, {}, boundary)
+
+
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("of", ["function", "authorizer"])
-def test_boundary_allows_only_what_a_function_needs(plans: Plans, stage: str, of: str) -> None:
-    """A function's role can only use its table, the stage's key, its log and traces."""
+@pytest.mark.parametrize("of", ["api_handler", "authorizer"])
+def test_function_role_has_only_what_the_function_needs(plans: Plans, stage: str, of: str) -> None:
+    """A function's role can only use its table from inside the function, its log, traces, and the stage's key."""
     region = REGIONS[stage]
     events, tokens = (
         f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/event-api-{stage}-{table}" for table in ("events", "tokens")
     )
-    indexes = [f"{events}/index/{index}" for index in sorted(INDEXES)]
-    of_function = [
-        (["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"], [events], None),
-        (["dynamodb:Query"], indexes, None),
-    ]
-    name, of_tables = {
-        "function": (f"event-api-{stage}", of_function),
-        "authorizer": (f"event-api-{stage}-authorizer", [(["dynamodb:GetItem"], [tokens], None)]),
-    }[of]
+    name = f"event-api-{stage}" if of == "api_handler" else f"event-api-{stage}-authorizer"
     own = f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"
+    inside = {"ArnEquals": {"lambda:SourceFunctionArn": [own, f"{own}:*"]}}
+    of_tables = {
+        "api_handler": [
+            (["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"], [events], inside),
+            (["dynamodb:Query"], [f"{events}/index/{index}" for index in sorted(INDEXES)], inside),
+        ],
+        "authorizer": [(["dynamodb:GetItem"], [tokens], inside)],
+    }[of]
     tags = {"aws:ResourceTag/project": "event-api", "aws:ResourceTag/stage": stage}
-    keys = [f"arn:aws:kms:{region}:{ACCOUNT}:key/*"]
-    (document,) = of_stage(plans, stage, f"{of}_boundary")
+    document = policy(plans, f'aws_iam_role_policy.{of}["{stage}"]')
     assert {statement["Effect"] for statement in document["Statement"]} == {"Allow"}
     found = [
         (sorted(listed(statement["Action"])), sorted(listed(statement["Resource"])), statement.get("Condition"))
@@ -490,12 +525,8 @@ def test_boundary_allows_only_what_a_function_needs(plans: Plans, stage: str, of
         ),
         (["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"], None),
         (
-            [
-                "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey",
-                "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo",
-            ],
-            keys,
-            {"StringEquals": tags | {"kms:ViaService": f"dynamodb.{region}.amazonaws.com"}},
+            ["kms:Decrypt"],
+            [f"arn:aws:kms:{region}:{ACCOUNT}:key/*"],
+            {"StringEquals": tags | {"kms:EncryptionContext:aws:lambda:FunctionArn": own}},
         ),
-        (["kms:Decrypt"], keys, {"StringEquals": tags | {"kms:EncryptionContext:aws:lambda:FunctionArn": own}}),
-    ]  # fmt: skip
+    ]

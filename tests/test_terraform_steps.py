@@ -45,7 +45,7 @@ def test_corrected_terraform(merged: Json) -> None:
                         "CORS_ORIGINS": '${join(" ", var.cors_origins)}',
                     }},
                     "tracing_config": {"mode": "Active"},
-                    "role": f"${{aws_iam_role.{name}.arn}}",
+                    "role": f"${{local.function_roles.{name}}}",
                     "publish": True,
                     "logging_config": {
                         "log_format": "JSON", "log_group": f"${{aws_cloudwatch_log_group.{name}.name}}",
@@ -109,7 +109,7 @@ CHANGES = [
     Change("limit_concurrency", (*AUTHORIZER, "reserved_concurrent_executions"), 5, "authorizer, but chalice writes i"),
     Change("encrypt_environment", (*AUTHORIZER, "description"), "", "expected no description of resource aws_lambda_f"),
     Change("encrypt_environment", (*FUNCTION, "kms_key_arn"), "a", "expected no kms_key_arn of resource aws_lambda_fu"),
-    Change("require_settings", (*AUTHORIZER, "role"), "${aws_iam_role.api_handler.arn}", 'to be "${aws_iam_role.autho'),
+    Change("require_settings", (*AUTHORIZER, "role"), "${local.function_roles.api_handler}", 'to be "${local.function_roles.'),
     Change("name_api_after_its_stage", (*API, "name"), "events", "expected name of resource aws_api_gateway_rest_a"),
     Change("note_checkov_skips", (*API, "//"), "a note", "expected no // of resource aws_api_gateway_rest_api.rest_ap"),
     Change("require_settings", (*FUNCTION, "tracing_config"), REMOVED, "expected tracing_config of resource aws_lambd"),

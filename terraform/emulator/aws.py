@@ -22,9 +22,10 @@ from urllib.parse import unquote
 from .api_gateway import add_missing_operations
 from .iam import correct_policy_evaluation
 from .http_server import HttpServer
-from .lambda_functions import CheckedFunctions
+from .lambda_functions import CheckedFunctions, name_the_calling_function
 from .logs import accept_new_keys
 from .sts import require_oidc_provider
+from .table_policy import evaluate_table_policies
 from .waf import store_bodies_and_log_settings
 
 HOST = "127.0.0.1"
@@ -93,10 +94,12 @@ class CorrectedAws:
         self._pass_compressed_bodies_to_apis()
         add_missing_operations()
         CheckedFunctions()
+        name_the_calling_function()
         require_oidc_provider()
         accept_new_keys()
         store_bodies_and_log_settings()
         correct_policy_evaluation()
+        evaluate_table_policies()
 
     def _pass_compressed_bodies_to_apis(self) -> None:
         """AWS's own services decompress a request's body; a deployed API receives it as it was sent."""

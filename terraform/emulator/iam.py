@@ -8,7 +8,9 @@ from typing import Any
 from . import kms, waf
 from .lambda_functions import FUNCTIONS_PATH
 from .responses import operation_of, service
+from .table_policy import statement_of
 
+PARTIQL = ("ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction")
 ALIAS_ACTIONS = {"GET": "GetAlias", "PUT": "UpdateAlias", "DELETE": "DeleteAlias"}
 
 
@@ -21,6 +23,8 @@ def correct_policy_evaluation() -> None:
     def extract_iam_action(name: str, method: str, path: str, *request: Any) -> str | None:
         if name == "lambda" and re.search("/functions/[^/]+/aliases/[^/]+$", path):
             return f"lambda:{ALIAS_ACTIONS[method]}"
+        if name == "dynamodb" and operation_of(request[0]) in PARTIQL:
+            return statement_of(request[1])[0]
         return other_action(name, method, path, *request)
 
     def extract_resource_arn(name: str, method: str, path: str, *request: Any) -> str:
@@ -49,7 +53,9 @@ def call_resource(name: str, operation: str, body: bytes, region_and_account: st
         return kms.alias_call_resource(operation, json.loads(body), region_and_account)
     if name == "wafv2":
         return waf.call_resource(json.loads(body))
-    if name == "dynamodb" and operation in ("TagResource", "UntagResource", "ListTagsOfResource"):
+    if name == "dynamodb" and operation in PARTIQL:
+        return f"arn:aws:dynamodb:{region_and_account}:table/{statement_of(body)[1]}"
+    if name == "dynamodb" and operation.endswith(("Resource", "OfResource", "ResourcePolicy")):
         return str(json.loads(body)["ResourceArn"])
     if name == "logs" and operation == "DescribeLogGroups":
         return f"arn:aws:logs:{region_and_account}:log-group::log-stream:"
@@ -63,9 +69,4 @@ def call_context(name: str, action: str, body: bytes, parameters: dict[str, Any]
         return {f"aws:RequestTag/{key}": value for key, value in tags.items()}
     if action == "lambda:AddPermission":
         return {"lambda:Principal": json.loads(body)["Principal"]}
-    if name == "iam" and "RoleName" in parameters:
-        roles = service("iam")._roles  # pylint: disable=protected-access  # ministack's own state is read
-        role = roles.get(parameters["RoleName"][0], {})
-        (boundary,) = parameters.get("PermissionsBoundary") or [role.get("PermissionsBoundary")]
-        return {"iam:PermissionsBoundary": boundary} if boundary else {}
     return {}

@@ -1,7 +1,8 @@
-"""Corrects the emulated Lambda: three checks of permissions that AWS makes and ministack does not.
+"""Corrects the emulated Lambda: checks of permissions that AWS makes and ministack does not.
 
 A caller who gives a function a role needs iam:PassRole on that role. API Gateway needs the function's permission to
-invoke it. A function without permission to write its log writes none.
+invoke it. A function without permission to write its log writes none. A call from inside a function has the condition
+key lambda:SourceFunctionArn.
 """
 
 import asyncio
@@ -17,6 +18,27 @@ from .responses import Response, error_response, service
 FUNCTION_CALLS, AUTHORIZER_CALLS = asyncio.Semaphore(4), asyncio.Semaphore(4)
 FUNCTIONS_PATH = re.compile("/2015-03-31/functions/?")
 CONFIGURATION_PATH = re.compile("/2015-03-31/functions/[^/]+/configuration/?")
+
+
+def name_the_calling_function() -> None:
+    """Add lambda:SourceFunctionArn to the calls that a function makes with its role."""
+    evaluator, runtime = (import_module(f"ministack.core.{name}") for name in ("iam_evaluator", "lambda_runtime"))
+    other_credentials, other_enforce = runtime.execution_credentials, evaluator.enforce
+    functions: dict[str, str] = {}  # access key => ARN
+
+    def execution_credentials(config: dict[str, Any]) -> dict[str, str]:
+        credentials: dict[str, str] = other_credentials(config)
+        functions[credentials["AWS_ACCESS_KEY_ID"]] = ":".join(config["FunctionArn"].split(":")[:7])  # no version
+        return credentials
+
+    def enforce(
+        access_key: str, *call: Any, service_context: dict[str, Any] | None = None, **options: Any
+    ) -> Any:
+        source = {"lambda:SourceFunctionArn": functions[access_key]} if access_key in functions else {}
+        return other_enforce(access_key, *call, service_context={**(service_context or {}), **source}, **options)
+
+    runtime.execution_credentials = service("lambda_svc").execution_credentials = execution_credentials
+    evaluator.enforce = enforce
 
 
 class CheckedFunctions:

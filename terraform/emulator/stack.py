@@ -31,6 +31,8 @@ NOT_COPIED = ("__pycache__", ".terraform", "*.tfstate*", "chalice.tf.json", "dep
 GENERATED = (*NOT_COPIED, ".terraform.lock.hcl", "emulator_override.tf.json")  # in the copy
 # The provider waits a minute for this resource, and no part of the deployment needs it.
 NOT_APPLIED = {"resource": {"aws_s3_bucket_lifecycle_configuration": {"state": {"count": 0}}}}
+# Settings whose resources only a person may create or change.
+FOR_A_PERSON = re.compile(r"^[ \t]*(?:protected|customer_key)[ \t]*=[ \t]*true|^[ \t]*firewall[ \t]*=[ \t]*\{", re.M)
 CLEAR_HINT = "If an earlier run was interrupted, `make destroy-local` removes what it left."
 
 log = logging.getLogger(__name__)
@@ -84,10 +86,25 @@ class Stack:
                 path.unlink()
 
     def deploy(self) -> None:
-        """Apply terraform/oidc, as a person does once. Then apply the packaged stage as its deploy role."""
+        """Apply terraform/oidc, as a person does once. Then apply the packaged stage as its deploy role.
+
+        If the stage has resources that only a person may change, a person applies the stage, too.
+        """
         self.apply_oidc()
         self.init()
-        self.apply()
+        self.apply(ADMIN if FOR_A_PERSON.search(self.tfvars.read_text()) else None)
+
+    @property
+    def tfvars(self) -> Path:
+        """The stage's settings, in the copy that is deployed."""
+        return self.root / "stages" / f"{STAGE}.tfvars"
+
+    def set_protected(self, protected: bool) -> None:
+        """Set the stage's setting `protected`. A person's next apply of both roots makes it effective."""
+        setting = f"protected = {json.dumps(protected)}"
+        text, changes = re.subn(r"^[ \t]*protected[ \t]*=.*", setting, self.tfvars.read_text(), flags=re.M)
+        assert changes == 1, f"{self.tfvars} has no setting `protected`"
+        self.tfvars.write_text(text)
 
     def package(self) -> None:
         """Package the stage. Raises CannotDeploy."""
@@ -150,18 +167,19 @@ class Stack:
         key = f"event-api/{STAGE}.tfstate.tflock"
         self.aws.client("s3").delete_object(Bucket=self.oidc_outputs["state_bucket"], Key=key)
 
-    def apply(self) -> None:
-        """Apply the root as the deploy role."""
-        log.info("Applying the stage %s as its deploy role: tables, functions, API, logs", STAGE)
-        self.terraform("", "apply", "-auto-approve", "-input=false", *self._variables())
+    def apply(self, credentials: dict[str, str] | None = None) -> None:
+        """Apply the root as the deploy role, or with a person's credentials."""
+        person = "its deploy role" if credentials is None else "the account's administrator"
+        log.info("Applying the stage %s as %s: tables, functions, API, logs", STAGE, person)
+        self.terraform("", "apply", "-auto-approve", "-input=false", *self._variables(), credentials=credentials)
 
     def plan(self) -> str:
         """Return what Terraform would change as the deploy role; empty if nothing."""
         return self.terraform("", "plan", "-input=false", "-detailed-exitcode", *self._variables(), changes_code=2)
 
     def destroy(self) -> None:
-        """Destroy the root's resources as the deploy role."""
-        self.terraform("", "destroy", "-auto-approve", "-input=false", *self._variables())
+        """Destroy the root's resources as the account's administrator."""
+        self.terraform("", "destroy", "-auto-approve", "-input=false", *self._variables(), credentials=ADMIN)
 
     def _variables(self) -> list[str]:
         return [f"-var-file=stages/{STAGE}.tfvars", *(f"-var={name}={value}" for name, value in self.settings.items())]

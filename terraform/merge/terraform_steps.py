@@ -111,7 +111,7 @@ def require_settings(document: Json) -> None:
     """Check that chalice applied the settings of config.json. It ignores settings that it does not know."""
     for function in (FUNCTION, AUTHORIZER):
         require(document, *function, "tracing_config", was={"mode": "Active"})
-        require(document, *function, "role", was="${aws_iam_role." + function[-1] + ".arn}")
+        require(document, *function, "role", was="${local.function_roles." + function[-1] + "}")
     require(document, *API, "endpoint_configuration", was={"types": ["REGIONAL"]})  # not EDGE, chalice's default
 
 

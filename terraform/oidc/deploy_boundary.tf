@@ -22,8 +22,6 @@ data "aws_iam_policy_document" "deploy_boundary" {
       "application-autoscaling:*",
       "cloudwatch:*",
       "dynamodb:*",
-      "iam:*",
-      "kms:*",
       "lambda:*",
       "logs:*",
       "s3:*Object",
@@ -31,15 +29,13 @@ data "aws_iam_policy_document" "deploy_boundary" {
       "wafv2:*",
     ]
     resources = concat(
-      [each.value.table, each.value.tokens, each.value.alarms, each.value.firewall, each.value.alias],
-      [for arn in each.value.functions : "${arn}*"],
-      [for arn in each.value.logs : "${arn}*"],
-      values(each.value.roles),
+      [each.value.table, each.value.tokens, each.value.alarms, each.value.firewall],
+      flatten(values(each.value.function_arns)),
+      each.value.log_arns,
       [local.state_bucket, local.state[each.key], "${local.state[each.key]}.tflock"],
       # AWS chooses these names. The role's own policies restrict them to the stage.
-      [each.value.api, "${each.value.api}/*", each.value.api_tags, each.value.autoscaling, each.value.keys],
+      [each.value.api, "${each.value.api}/*", each.value.api_tags, each.value.autoscaling],
       [each.value.firewall_groups],
-      ["${local.iam}:role/aws-service-role/*"],
     )
   }
 
@@ -48,14 +44,53 @@ data "aws_iam_policy_document" "deploy_boundary" {
     actions = [
       "application-autoscaling:Describe*",
       "cloudwatch:DescribeAlarms",
-      "kms:CreateKey",
       "kms:ListAliases",
-      "kms:TagResource",
-      "logs:*LogDelivery",
       "logs:DescribeLogGroups",
-      "logs:*ResourcePolic*",
+      "logs:DescribeResourcePolicies",
     ]
     resources = ["*"]
+  }
+
+  # A person creates and changes the key. A key without the stage's tags is out of reach, so the role cannot claim it.
+  statement {
+    sid       = "OwnKey"
+    actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:Describe*", "kms:Encrypt", "kms:Get*", "kms:List*"]
+    resources = [each.value.keys]
+
+    dynamic "condition" {
+      for_each = each.value.tags
+
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
+    }
+  }
+
+  # A person creates and changes the functions' roles, too.
+  statement {
+    sid       = "OwnFunctionRoles"
+    actions   = ["iam:PassRole"]
+    resources = values(each.value.roles)
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PassedToService"
+      values   = ["lambda.amazonaws.com"]
+    }
+  }
+
+  statement {
+    sid       = "ServiceRoles"
+    actions   = ["iam:CreateServiceLinkedRole"]
+    resources = ["${local.iam}:role/aws-service-role/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:AWSServiceName"
+      values   = local.service_roles
+    }
   }
 
   # A deploy role cannot read or write events, tokens or log entries, and it cannot call a function.
@@ -65,6 +100,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
     actions = [
       "dynamodb:*Item",
       "dynamodb:*Records",
+      "dynamodb:DeleteResourcePolicy",
       "dynamodb:ExportTableToPointInTime",
       "dynamodb:PartiQL*",
       "dynamodb:PutResourcePolicy",
@@ -83,10 +119,29 @@ data "aws_iam_policy_document" "deploy_boundary" {
     resources = ["*"]
   }
 
+  # Of a protected stage's tables and logs, a deploy role can only read the settings. Only a person can create, change or
+  # delete them. AWS has no condition for "disable recovery" or "shorter retention", so every change is denied.
+  dynamic "statement" {
+    for_each = contains(local.protected, each.key) ? [each.value] : []
+
+    content {
+      sid    = "NeverWhatIsProtected"
+      effect = "Deny"
+      not_actions = [
+        "dynamodb:Describe*",
+        "dynamodb:GetResourcePolicy",
+        "dynamodb:List*",
+        "logs:Describe*",
+        "logs:List*",
+      ]
+      resources = concat([statement.value.table, statement.value.tokens], statement.value.log_arns)
+    }
+  }
+
   statement {
     sid       = "NeverTheKeyItself"
     effect    = "Deny"
-    actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt"]
     resources = ["*"]
 
     condition {
@@ -94,30 +149,6 @@ data "aws_iam_policy_document" "deploy_boundary" {
       variable = "kms:ViaService"
       values   = each.value.key_services
     }
-  }
-
-  dynamic "statement" {
-    for_each = { api_handler = each.value.boundary, authorizer = each.value.token_boundary }
-
-    content {
-      sid       = "Never${replace(title(statement.key), "_", "")}BeyondBoundary"
-      effect    = "Deny"
-      actions   = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:Put*"]
-      resources = [each.value.roles[statement.key]]
-
-      condition {
-        test     = "StringNotEquals"
-        variable = "iam:PermissionsBoundary"
-        values   = [statement.value]
-      }
-    }
-  }
-
-  statement {
-    sid       = "NeverUnbound"
-    effect    = "Deny"
-    actions   = ["iam:DeleteRolePermissionsBoundary", "iam:UpdateAssumeRolePolicy"]
-    resources = ["*"]
   }
 
   statement {
@@ -133,11 +164,11 @@ data "aws_iam_policy_document" "deploy_boundary" {
     }
   }
 
-  # AWS chooses the names of these resources. The role cannot touch one that has the tag of another stage.
+  # AWS chooses the ids of APIs. The role cannot touch one that has the tag of another stage.
   statement {
     sid       = "NeverAnotherStage"
     effect    = "Deny"
-    actions   = ["apigateway:*", "kms:*"]
+    actions   = ["apigateway:*"]
     resources = ["*"]
 
     condition {
@@ -151,18 +182,5 @@ data "aws_iam_policy_document" "deploy_boundary" {
       variable = "aws:ResourceTag/stage"
       values   = [each.key]
     }
-  }
-
-  statement {
-    sid     = "NeverItself"
-    effect  = "Deny"
-    actions = ["iam:*"]
-    resources = [
-      "${local.iam}:role/event-api-deploy-*",
-      "${local.iam}:role/event-api-plan-*",
-      "${local.iam}:role/event-api-gateway-log",
-      "${local.iam}:policy/event-api-*",
-      "${local.iam}:oidc-provider/*",
-    ]
   }
 }

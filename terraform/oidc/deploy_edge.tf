@@ -72,13 +72,9 @@ data "aws_iam_policy_document" "deploy_edge" {
     sid = "Firewall"
     actions = [
       "wafv2:AssociateWebACL",
-      "wafv2:CreateWebACL",
-      "wafv2:DeleteLoggingConfiguration",
-      "wafv2:DeleteWebACL",
       "wafv2:GetLoggingConfiguration",
       "wafv2:GetWebACL",
       "wafv2:ListTagsForResource",
-      "wafv2:PutLoggingConfiguration",
       "wafv2:TagResource",
       "wafv2:UntagResource",
       "wafv2:UpdateWebACL",
@@ -88,7 +84,7 @@ data "aws_iam_policy_document" "deploy_edge" {
 
   statement {
     sid       = "FirewallGroups" # AWS's own rule groups, which the firewall uses
-    actions   = ["wafv2:CreateWebACL", "wafv2:UpdateWebACL"]
+    actions   = ["wafv2:UpdateWebACL"]
     resources = [each.value.firewall_groups]
   }
 
@@ -116,85 +112,19 @@ data "aws_iam_policy_document" "deploy_edge" {
     }
   }
 
+  # A person creates and removes the firewall and its log: AWS cannot limit the permissions for log delivery to one stage.
   # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html
   statement {
-    sid = "FirewallLog"
-    actions = [
-      "logs:CreateLogDelivery",
-      "logs:DeleteLogDelivery",
-      "logs:DeleteResourcePolicy",
-      "logs:DescribeResourcePolicies",
-      "logs:PutResourcePolicy",
-    ]
+    sid       = "FirewallLog"
+    actions   = ["logs:DescribeResourcePolicies"]
     resources = ["*"]
   }
 
+  # A person creates and changes the stage's key. AWS cannot tell a new key from another project's key without tags, so
+  # a role that may tag a new key could also claim such a key.
   statement {
-    sid       = "KeyMake"
-    actions   = ["kms:CreateKey"]
-    resources = ["*"]
-
-    dynamic "condition" {
-      for_each = { for name, tag in each.value.tags : replace(name, "Resource", "Request") => tag }
-
-      content {
-        test     = "StringEquals"
-        variable = condition.key
-        values   = [condition.value]
-      }
-    }
-  }
-
-  # Creating a tagged key needs this permission too. A new key has no tags and no alias yet. The role cannot tag a key
-  # that has the tags of another stage, or another alias.
-  statement {
-    sid       = "KeyTag"
-    actions   = ["kms:TagResource"]
-    resources = [each.value.keys]
-
-    dynamic "condition" {
-      for_each = { for name, tag in each.value.tags : replace(name, "Resource", "Request") => tag }
-
-      content {
-        test     = "StringEquals"
-        variable = condition.key
-        values   = [condition.value]
-      }
-    }
-
-    dynamic "condition" {
-      for_each = each.value.tags
-
-      content {
-        test     = "StringEqualsIfExists"
-        variable = condition.key
-        values   = [condition.value]
-      }
-    }
-
-    condition {
-      test     = "ForAllValues:StringEquals"
-      variable = "kms:ResourceAliases"
-      values   = ["alias/event-api-${each.key}"]
-    }
-  }
-
-  statement {
-    sid = "Key"
-    actions = [
-      "kms:CreateAlias",
-      "kms:DeleteAlias",
-      "kms:DescribeKey",
-      "kms:EnableKeyRotation",
-      "kms:GetKeyPolicy",
-      "kms:GetKeyRotationStatus",
-      "kms:ListResourceTags",
-      "kms:PutKeyPolicy",
-      "kms:ScheduleKeyDeletion",
-      "kms:UntagResource",
-      "kms:UpdateAlias",
-      "kms:UpdateKeyDescription",
-    ]
+    sid       = "Key"
+    actions   = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
     resources = [each.value.keys]
 
     dynamic "condition" {
@@ -230,12 +160,6 @@ data "aws_iam_policy_document" "deploy_edge" {
         values   = [condition.value]
       }
     }
-  }
-
-  statement {
-    sid       = "KeyAlias"
-    actions   = ["kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"]
-    resources = [each.value.alias]
   }
 
   statement {

@@ -70,6 +70,7 @@ data "aws_iam_policy_document" "deploy" {
       "dynamodb:DescribeContinuousBackups",
       "dynamodb:DescribeTable",
       "dynamodb:DescribeTimeToLive",
+      "dynamodb:GetResourcePolicy",
       "dynamodb:ListTagsOfResource",
       "dynamodb:TagResource",
       "dynamodb:UntagResource",
@@ -134,7 +135,7 @@ data "aws_iam_policy_document" "deploy" {
     condition {
       test     = "StringEquals"
       variable = "iam:AWSServiceName"
-      values   = [local.autoscaling_service, "ops.apigateway.amazonaws.com"]
+      values   = local.service_roles
     }
   }
 
@@ -162,56 +163,18 @@ data "aws_iam_policy_document" "deploy" {
       "lambda:UpdateFunctionCode",
       "lambda:UpdateFunctionConfiguration",
     ]
-    resources = flatten([for arn in each.value.functions : [arn, "${arn}:*"]])
+    resources = flatten(values(each.value.function_arns))
   }
 
   statement {
     sid       = "FunctionToGateway"
     actions   = ["lambda:AddPermission"]
-    resources = ["${each.value.functions[0]}*"] # both functions, and their aliases
+    resources = flatten(values(each.value.function_arns))
 
     condition {
       test     = "StringEquals"
       variable = "lambda:Principal"
       values   = ["apigateway.amazonaws.com"]
-    }
-  }
-
-  statement {
-    sid = "FunctionRole"
-    actions = [
-      "iam:DeleteRole",
-      "iam:GetRole",
-      "iam:GetRolePolicy",
-      "iam:ListAttachedRolePolicies",
-      "iam:ListInstanceProfilesForRole",
-      "iam:ListRolePolicies",
-      "iam:TagRole",
-      "iam:UntagRole",
-      "iam:UpdateRole",
-      "iam:UpdateRoleDescription",
-    ]
-    resources = values(each.value.roles)
-  }
-
-  dynamic "statement" {
-    for_each = { api_handler = each.value.boundary, authorizer = each.value.token_boundary }
-
-    content {
-      sid = "${replace(title(statement.key), "_", "")}WithinBoundary"
-      actions = [
-        "iam:CreateRole",
-        "iam:DeleteRolePolicy",
-        "iam:PutRolePermissionsBoundary",
-        "iam:PutRolePolicy",
-      ]
-      resources = [each.value.roles[statement.key]]
-
-      condition {
-        test     = "StringEquals"
-        variable = "iam:PermissionsBoundary"
-        values   = [statement.value]
-      }
     }
   }
 
@@ -240,16 +203,16 @@ data "aws_iam_policy_document" "deploy" {
       "logs:TagResource",
       "logs:UntagResource",
     ]
-    resources = flatten([for arn in each.value.logs : [arn, "${arn}:*"]])
+    resources = each.value.log_arns
   }
 
   statement {
     sid       = "LogsList"
     actions   = ["logs:DescribeLogGroups"]
-    resources = [each.value.log_groups]
+    resources = [each.value.any_log_groups]
   }
 }
 
 locals {
-  autoscaling_service = "dynamodb.application-autoscaling.amazonaws.com"
+  service_roles = ["dynamodb.application-autoscaling.amazonaws.com", "ops.apigateway.amazonaws.com"]
 }

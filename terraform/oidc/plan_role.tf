@@ -46,6 +46,7 @@ data "aws_iam_policy_document" "plan" {
       "dynamodb:DescribeContinuousBackups",
       "dynamodb:DescribeTable",
       "dynamodb:DescribeTimeToLive",
+      "dynamodb:GetResourcePolicy",
       "dynamodb:ListTagsOfResource",
     ]
     resources = [each.value.table, each.value.tokens]
@@ -79,25 +80,19 @@ data "aws_iam_policy_document" "plan" {
       "lambda:ListTags",
       "lambda:ListVersionsByFunction",
     ]
-    resources = [for arn in each.value.functions : "${arn}*"]
-  }
-
-  statement {
-    sid       = "FunctionRole"
-    actions   = ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"]
-    resources = values(each.value.roles)
+    resources = flatten(values(each.value.function_arns))
   }
 
   statement {
     sid       = "Logs"
     actions   = ["logs:ListTagsForResource"]
-    resources = [for arn in each.value.logs : "${arn}*"]
+    resources = each.value.log_arns
   }
 
   statement {
     sid       = "LogsList"
     actions   = ["logs:DescribeLogGroups"]
-    resources = [each.value.log_groups]
+    resources = [each.value.any_log_groups]
   }
 
   statement {

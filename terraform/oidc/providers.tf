@@ -29,6 +29,12 @@ locals {
     regex("(?m)^[ \\t]*region[ \\t]*=[ \\t]*\"([a-z0-9-]+)\"", file("${path.module}/../stages/${stage}.tfvars"))
   ) }
 
+  # The stages whose tables, logs and key only a person may change. A deployment cannot end this: a push changes the tfvars
+  # file, but only a person's apply of this root changes a boundary.
+  protected = toset([for stage in local.stages : stage if one(
+    regex("(?m)^[ \\t]*protected[ \\t]*=[ \\t]*\"?(true|false)\"?", file("${path.module}/../stages/${stage}.tfvars"))
+  ) == "true"])
+
   account   = data.aws_caller_identity.this.account_id
   partition = data.aws_partition.this.partition
   iam       = "arn:${local.partition}:iam::${local.account}"

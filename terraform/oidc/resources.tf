@@ -1,22 +1,18 @@
 # The names of the stages' resources, as the root in terraform/ sets them. The policies of the roles refer to them.
 locals {
   names = { for stage, region in local.regions : stage => {
-    table          = "${local.arn[stage].dynamodb}:table/event-api-${stage}-events"
-    tokens         = "${local.arn[stage].dynamodb}:table/event-api-${stage}-tokens"
-    functions      = [for name in local.functions : "${local.arn[stage].lambda}:function:event-api-${stage}${name}"]
-    roles          = { for name in ["api_handler", "authorizer"] : name => "${local.iam}:role/event-api-${stage}-${name}" }
-    boundary       = "${local.iam}:policy/event-api-function-boundary-${stage}"
-    token_boundary = "${local.iam}:policy/event-api-authorizer-boundary-${stage}"
-    alarms         = "${local.arn[stage].cloudwatch}:alarm:${local.alarm_prefix}${stage}-events-*"
-    log            = "${local.arn[stage].logs}:log-group:/aws/lambda/event-api-${stage}"
-    authorizer_log = "${local.arn[stage].logs}:log-group:/aws/lambda/event-api-${stage}-authorizer"
-    logs = [for name in concat(
-      [for name in local.functions : "/aws/lambda/event-api-${stage}${name}"],
-      ["/aws/apigateway/event-api-${stage}", "aws-waf-logs-event-api-${stage}"],
-    ) : "${local.arn[stage].logs}:log-group:${name}"]
+    table     = "${local.arn[stage].dynamodb}:table/event-api-${stage}-events"
+    tokens    = "${local.arn[stage].dynamodb}:table/event-api-${stage}-tokens"
+    functions = local.functions[stage]
+    # Each function, and its versions and aliases.
+    function_arns = { for name, arn in local.functions[stage] : name => [arn, "${arn}:*"] }
+    roles         = { for name in ["api_handler", "authorizer"] : name => "${local.iam}:role/event-api-${stage}-${name}" }
+    alarms        = "${local.arn[stage].cloudwatch}:alarm:${local.alarm_prefix}${stage}-events-*"
+    log_groups    = local.log_groups[stage]
+    # Each log group, and its log streams.
+    log_arns        = flatten([for arn in values(local.log_groups[stage]) : [arn, "${arn}:*"]])
     firewall        = "${local.arn[stage].wafv2}:regional/webacl/event-api-${stage}/*"
     firewall_groups = "${local.arn[stage].wafv2}:regional/managedruleset/*/*"
-    alias           = "${local.arn[stage].kms}:alias/event-api-${stage}"
     tags            = { "aws:ResourceTag/project" = "event-api", "aws:ResourceTag/stage" = stage }
     key_services    = [for service in ["dynamodb", "lambda"] : "${service}.${region}.amazonaws.com"]
 
@@ -24,9 +20,23 @@ locals {
     api      = "arn:${local.partition}:apigateway:${region}::/restapis"
     api_tags = "arn:${local.partition}:apigateway:${region}::/tags/${urlencode("arn:${local.partition}:apigateway:${region}::/restapis/")}*"
 
-    keys        = "${local.arn[stage].kms}:key/*" # KMS chooses the ids
-    log_groups  = "${local.arn[stage].logs}:log-group:*"
-    autoscaling = "${local.arn[stage].application-autoscaling}:scalable-target/*"
+    keys           = "${local.arn[stage].kms}:key/*" # KMS chooses the ids
+    any_log_groups = "${local.arn[stage].logs}:log-group:*"
+    autoscaling    = "${local.arn[stage].application-autoscaling}:scalable-target/*"
+  } }
+
+  functions = { for stage in local.stages : stage => {
+    for name, suffix in { api_handler = "", authorizer = "-authorizer" } :
+    name => "${local.arn[stage].lambda}:function:event-api-${stage}${suffix}"
+  } }
+
+  log_groups = { for stage in local.stages : stage => {
+    for name, group in {
+      api_handler = "/aws/lambda/event-api-${stage}"
+      authorizer  = "/aws/lambda/event-api-${stage}-authorizer"
+      access      = "/aws/apigateway/event-api-${stage}"
+      firewall    = "aws-waf-logs-event-api-${stage}"
+    } : name => "${local.arn[stage].logs}:log-group:${group}"
   } }
 
   services = ["application-autoscaling", "cloudwatch", "dynamodb", "kms", "lambda", "logs", "wafv2"]
@@ -34,6 +44,5 @@ locals {
     for service in local.services : service => "arn:${local.partition}:${service}:${region}:${local.account}"
   } }
 
-  functions    = ["", "-authorizer"]               # the end of their names, after the stage
   alarm_prefix = "TargetTracking-table/event-api-" # the start of the names of autoscaling's alarms
 }

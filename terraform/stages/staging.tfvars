@@ -2,7 +2,7 @@ stage               = "staging"
 region              = "ap-southeast-1"
 retention_days      = 30
 log_retention_days  = 30
-deletion_protection = false
+protected           = false
 throttle            = { read = { rate = 50, burst = 100 }, write = { rate = 50, burst = 100 } }
 concurrency         = { api_handler = -1, authorizer = -1 }
 request_caps        = { events = { read = 500, write = 500 }, tokens = { read = 500, write = 10 } }

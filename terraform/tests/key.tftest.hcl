@@ -54,7 +54,7 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
       aws_kms_alias.this[0].name == "alias/event-api-${var.stage}"
       && aws_kms_alias.this[0].target_key_id == aws_kms_key.this[0].key_id
     )
-    error_message = "The deploy role has permissions only on a key with this alias."
+    error_message = "The key has the alias that the documentation names."
   }
 
   assert {

@@ -9,9 +9,9 @@ run "a_stage_is_as_its_tfvars_say" {
   assert {
     condition = alltrue([
       for table in [aws_dynamodb_table.events, aws_dynamodb_table.tokens] :
-      table.deletion_protection_enabled == var.deletion_protection
+      table.deletion_protection_enabled == var.protected
     ])
-    error_message = "Both tables have the value of deletion_protection."
+    error_message = "Both tables of a protected stage refuse their deletion."
   }
 
   assert {

@@ -13,14 +13,13 @@ from deployed.functions import AUTHORIZER, FUNCTION, role_of
 from targets import UrlApi
 from token_admin import TokenAdmin
 
-from emulator.emulated_aws import CannotDeploy
+from emulator.emulated_aws import ADMIN, CannotDeploy
 from emulator.stack import Stack
 
 # The tests bring their own values, so that a fork may change its stages.
 SETTINGS = {
     "token_cache_seconds": "300",
     "retention_days": "7",
-    "deletion_protection": "false",
     "customer_key": "false",
     "firewall": "null",
     "concurrency": "{api_handler=-1,authorizer=-1}",
@@ -33,13 +32,15 @@ import os
 import boto3
 from botocore.exceptions import ClientError
 
-def call(event, context):
+def app(event, context):
     client = boto3.client(event["service"])
     try:
         getattr(client, event["operation"])(**event["parameters"])
     except ClientError as exc:
         return exc.response["Error"]["Code"]
     return "done"
+
+authorizer = app
 """
 
 
@@ -53,14 +54,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(name="stack", scope="session")
 def _stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The deployed stage."""
+    """The deployed stage. Its deploy role deploys it as `dev`. Then a person protects it as `prod`."""
     stack = Stack(tmp_path_factory.mktemp("aws"))
     try:
         stack.copy_project()
         stack.settings.update(SETTINGS)
         stack.package()
         stack.aws.start()
-        stack.deploy()
+        stack.set_protected(False)
+        stack.apply_oidc()
+        stack.init()
+        stack.apply()
+        stack.set_protected(True)
+        stack.apply_oidc()
+        stack.apply(ADMIN)
     except CannotDeploy as exc:
         request.session.stash[NOT_DEPLOYED] = True
         stack.aws.stop()
@@ -89,24 +96,27 @@ def _admin(stack: Stack) -> TokenAdmin:
 
 @pytest.fixture(name="probe", scope="session")
 def _probe(stack: Stack) -> Callable[..., str]:
-    """Makes a call of AWS from a function that has the role of the API's function or authorizer.
+    """Makes a call of AWS from inside the API's function or authorizer, or from another function with its role.
 
-    It returns "done" or the code of AWS's error.
+    It returns "done" or the code of AWS's error. It changes only the functions' newest code. API Gateway calls their
+    published versions.
     """
     functions = stack.aws.client("lambda")
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
-        archive.writestr("probe.py", PROBE)
+        archive.writestr("app.py", PROBE)
     for function in (FUNCTION, AUTHORIZER):
+        functions.update_function_code(FunctionName=function, ZipFile=code.getvalue())
         functions.create_function(
-            FunctionName=f"probe-{function}", Runtime=f"python3.{sys.version_info[1]}", Role=role_of(stack, function),
-            Handler="probe.call", Timeout=30, Code={"ZipFile": code.getvalue()},
+            FunctionName=f"other-{function}", Runtime=f"python3.{sys.version_info[1]}", Role=role_of(stack, function),
+            Handler="app.app", Timeout=30, Code={"ZipFile": code.getvalue()},
         )  # fmt: skip
-        functions.get_waiter("function_active_v2").wait(FunctionName=f"probe-{function}", WaiterConfig={"Delay": 1})
+        for name in (function, f"other-{function}"):
+            functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
 
     def call(function: str, service: str, operation: str, **parameters: Any) -> str:
         event = {"service": service, "operation": operation, "parameters": parameters}
-        response = functions.invoke(FunctionName=f"probe-{function}", Payload=json.dumps(event))
+        response = functions.invoke(FunctionName=function, Payload=json.dumps(event))
         result = json.loads(response["Payload"].read())
         assert "FunctionError" not in response, result
         return result

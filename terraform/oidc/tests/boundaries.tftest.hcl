@@ -40,18 +40,8 @@ override_resource {
 }
 
 override_resource {
-  target = aws_iam_policy.authorizer_boundary
-  values = { arn = "arn:aws:iam::123456789012:policy/of-authorizers" }
-}
-
-override_resource {
   target = aws_iam_policy.plan
   values = { arn = "arn:aws:iam::123456789012:policy/of-the-plan-role" }
-}
-
-override_resource {
-  target = aws_iam_policy.function_boundary
-  values = { arn = "arn:aws:iam::123456789012:policy/of-functions" }
 }
 
 variables {

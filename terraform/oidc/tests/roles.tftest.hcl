@@ -80,6 +80,25 @@ run "roles_state_and_log_role" {
   }
 
   assert {
+    condition = alltrue([for stage in ["dev", "staging", "prod"] : (
+      aws_iam_role.api_handler[stage].name == "event-api-${stage}-api_handler"
+      && aws_iam_role.authorizer[stage].name == "event-api-${stage}-authorizer"
+      && aws_iam_role_policy.api_handler[stage].role == aws_iam_role.api_handler[stage].name
+      && aws_iam_role_policy.authorizer[stage].role == aws_iam_role.authorizer[stage].name
+    )])
+    error_message = "Each stage has a role for its function and one for its authorizer, with the names that terraform/ uses."
+  }
+
+  assert {
+    condition = alltrue([
+      for role in concat(values(aws_iam_role.api_handler), values(aws_iam_role.authorizer)) :
+      jsonencode([for s in jsondecode(role.assume_role_policy).Statement : [s.Effect, s.Action, s.Principal]])
+      == jsonencode([["Allow", "sts:AssumeRole", { Service = "lambda.amazonaws.com" }]])
+    ])
+    error_message = "Only Lambda can assume the functions' roles."
+  }
+
+  assert {
     condition     = aws_s3_bucket.state.bucket == "event-api-state-123456789012" && !aws_s3_bucket.state.force_destroy
     error_message = "The bucket's name has the account's id. Terraform does not delete a bucket that has objects."
   }

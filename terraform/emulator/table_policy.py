@@ -1,0 +1,59 @@
+"""Adds to the emulated IAM the policies of DynamoDB's tables, which ministack stores and never evaluates."""
+
+import json
+import re
+from importlib import import_module
+from typing import Any
+
+from .responses import service
+
+STATEMENT = re.compile(r"""\s*(SELECT|INSERT|UPDATE|DELETE)\b(?:.*?\b(?:FROM|INTO))?\s+"?([\w.-]+)""", re.I | re.S)
+
+
+def evaluate_table_policies() -> None:
+    """Evaluate a table's policy for each call about the table; a Deny holds for the account's root user, too."""
+    evaluator = import_module("ministack.core.iam_evaluator")
+    other_key, other_enforce = evaluator._resolve_condition_key, evaluator.enforce  # pylint: disable=protected-access  # corrected
+    evaluator._RESOURCE_POLICY_LOOKUPS["dynamodb"] = ("dynamodb", "table_policy_for_arn")  # pylint: disable=protected-access  # as above
+    service("dynamodb").table_policy_for_arn = table_policy
+
+    def resolve_condition_key(key: str, call: Any) -> Any:
+        value = other_key(key, call)
+        return role_of_session(value) if key.lower() == "aws:principalarn" else value
+
+    def enforce(
+        access_key: str, action: str, name: str, region: str, resource_arn: str = "*", **options: Any
+    ) -> Any:
+        denied = other_enforce(access_key, action, name, region, resource_arn=resource_arn, **options)
+        if denied or name != "dynamodb" or action == "dynamodb:DeleteResourcePolicy":  # which AWS never denies to root
+            return denied
+        account = import_module("ministack.core.responses").get_account_id()
+        caller = evaluator.resolve_principal(access_key or "", account)
+        call = evaluator.EvalContext(
+            principal_arn=caller.arn, principal_type=caller.type, principal_account=caller.account, action=action,
+            resource_arn=resource_arn, region=region, principal_keys=caller.keys,
+        )  # fmt: skip
+        policy, _ = table_policy(resource_arn) or ({}, None)
+        verdict = evaluator.evaluate_resource_policy(policy, call)
+        return verdict if verdict.decision == "Deny" else None
+
+    evaluator._resolve_condition_key, evaluator.enforce = resolve_condition_key, enforce  # pylint: disable=protected-access  # as above
+
+
+def table_policy(arn: str) -> tuple[dict[str, Any], str] | None:
+    """Return the policy of a table, or of an index's table, and the account that owns it."""
+    entry = service("dynamodb")._resource_policies.get(arn.partition("/index/")[0])  # pylint: disable=protected-access  # ministack's state
+    return (json.loads(entry["Policy"]), arn.split(":")[4]) if entry else None
+
+
+def role_of_session(arn: str) -> str:
+    """Return the ARN of the role that a session has: AWS's aws:PrincipalArn names the role, not the session."""
+    return re.sub(r"^arn:aws:sts::(\d+):assumed-role/([^/]+)/.*", r"arn:aws:iam::\1:role/\2", arn)
+
+
+def statement_of(body: bytes) -> tuple[str, str]:
+    """Return the action and the table's name of a call with a PartiQL statement."""
+    members = json.loads(body)
+    statement = members.get("Statement") or members[next(iter(members))][0]["Statement"]
+    verb, table = STATEMENT.match(statement).groups()  # type: ignore[union-attr]  # the tests send valid statements
+    return f"dynamodb:PartiQL{verb.capitalize()}", table
