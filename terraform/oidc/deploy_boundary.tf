@@ -115,6 +115,8 @@ data "aws_iam_policy_document" "deploy_boundary" {
       "logs:PutLogEvents",
       "logs:PutSubscriptionFilter",
       "logs:Start*",
+      "wafv2:DeleteLoggingConfiguration",
+      "wafv2:PutLoggingConfiguration",
     ]
     resources = ["*"]
   }

@@ -94,8 +94,8 @@ def _admin(stack: Stack) -> TokenAdmin:
     return stack.token_admin()
 
 
-@pytest.fixture(name="probe", scope="session")
-def _probe(stack: Stack) -> Callable[..., str]:
+@pytest.fixture(name="probe", scope="module")
+def _probe(stack: Stack) -> Iterator[Callable[..., str]]:
     """Makes a call of AWS from inside the API's function or authorizer, or from another function with its role.
 
     It returns "done" or the code of AWS's error. It changes only the functions' newest code. API Gateway calls their
@@ -121,4 +121,7 @@ def _probe(stack: Stack) -> Callable[..., str]:
         assert "FunctionError" not in response, result
         return result
 
-    return call
+    yield call
+    for function in (FUNCTION, AUTHORIZER):
+        functions.update_function_code(FunctionName=function, ZipFile=(stack.root / "deployment.zip").read_bytes())
+        functions.delete_function(FunctionName=f"other-{function}")

@@ -1,5 +1,8 @@
 """The functions of the deployed stage: their names, roles, tables and logs, read from the emulated AWS."""
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from emulator.stack import STAGE, Stack
@@ -14,10 +17,18 @@ def role_of(stack: Stack, function: str) -> str:
     return stack.aws.client("lambda").get_function_configuration(FunctionName=function)["Role"]
 
 
-def table_of(stack: Stack, variable: str = "TABLE_NAME") -> str:
-    """Return a table's name from the function's environment."""
-    configuration = stack.aws.client("lambda").get_function_configuration(FunctionName=FUNCTION)
-    return configuration["Environment"]["Variables"][variable]
+ANY_ACTION = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
+
+
+@contextmanager
+def administrator_policy(stack: Stack, role: str) -> Iterator[None]:
+    """Attach a policy that allows every action to a role."""
+    iam = stack.aws.client("iam")
+    iam.put_role_policy(RoleName=role, PolicyName="any-action", PolicyDocument=ANY_ACTION)
+    try:
+        yield
+    finally:
+        iam.delete_role_policy(RoleName=role, PolicyName="any-action")
 
 
 def role_policy(stack: Stack, function: str = FUNCTION) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from leaks import CANARY, leaks
 from targets import UrlApi, an_event, get, post
 from token_admin import TokenAdmin
 
+from emulator.emulated_aws import ADMIN, CannotDeploy
 from emulator.stack import Stack
 
 
@@ -39,16 +40,18 @@ class Before(NamedTuple):
 
 @pytest.fixture(name="before", scope="module")
 def _before(stack: Stack, url_api: UrlApi) -> Before:
-    """Change the running stage: its code, and its settings to what prod has."""
-    before = Before(live_version(stack), an_event())
-    assert post(url_api, before.event).status == 201
-    with open(stack.project / "eventsapp" / "app.py", "a", encoding="utf-8") as source:
-        source.write(NEW_CODE)
+    """Change the running stage: a person gives it what prod has, and then its deploy role deploys new code."""
+    event = an_event()
+    assert post(url_api, event).status == 201
     stack.settings.update(
         customer_key="true",
         firewall="{requests_per_address=15000}",
         concurrency="{api_handler=5,authorizer=5}",
     )
+    stack.apply(ADMIN)
+    before = Before(live_version(stack), event)
+    with open(stack.project / "eventsapp" / "app.py", "a", encoding="utf-8") as source:
+        source.write(NEW_CODE)
     stack.package()
     stack.apply()
     return before
@@ -84,7 +87,7 @@ def assert_encrypted_and_limited(stack: Stack) -> None:
 
 @pytest.mark.usefixtures("before")
 def test_running_stage_can_get_a_key_a_firewall_and_limits(stack: Stack, bare_api: UrlApi, admin: TokenAdmin) -> None:
-    """The deploy role can add to a running stage what prod has; callers notice no difference."""
+    """A person can add to a running stage what prod has; callers notice no difference."""
     assert_encrypted_and_limited(stack)
     *_, api_id, stage = bare_api.path.split("/")
     stage_arn = f"arn:aws:apigateway:{stack.region}::/restapis/{api_id}/stages/{stage}"
@@ -118,15 +121,17 @@ def test_no_log_has_a_token_a_secret_or_a_payload(
 
 
 def test_destroy_leaves_nothing(stack: Stack) -> None:
-    """The deploy role destroys the stage, the administrator the rest; no process of the emulated AWS is left."""
+    """A person ends the protection and destroys everything; no process of the emulated AWS is left."""
+    with pytest.raises(CannotDeploy):
+        stack.destroy()
+    stack.set_protected(False)
+    stack.apply(ADMIN)
     stack.destroy()
     iam = stack.aws.client("iam")
-    functions = [function["FunctionName"] for function in stack.aws.client("lambda").list_functions()["Functions"]]
-    assert [name for name in functions if not name.startswith("probe-")] == []
+    assert stack.aws.client("lambda").list_functions()["Functions"] == []
     assert stack.aws.client("apigateway").get_rest_apis()["items"] == []
     assert stack.aws.client("dynamodb").list_tables()["TableNames"] == []
     assert stack.aws.client("logs").describe_log_groups()["logGroups"] == []
-    assert not [role["RoleName"] for role in iam.list_roles()["Roles"] if role["RoleName"].startswith(FUNCTION)]
     stack.destroy_oidc()
     assert stack.aws.client("s3").list_buckets()["Buckets"] == []
     assert iam.list_roles()["Roles"] == []
