@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from .api_gateway import add_missing_operations
+from .backup import lock_vaults
 from .iam import correct_policy_evaluation
 from .http_server import HttpServer
 from .lambda_functions import CheckedFunctions, name_the_calling_function
@@ -97,6 +98,7 @@ class CorrectedAws:
         name_the_calling_function()
         require_oidc_provider()
         accept_new_keys()
+        lock_vaults()
         store_bodies_and_log_settings()
         correct_policy_evaluation()
         evaluate_table_policies()

@@ -125,7 +125,7 @@ class Stack:
 
     def destroy_oidc(self) -> None:
         """Destroy the resources of terraform/oidc, the stages' state too, as the account's administrator."""
-        variables = ("-var=destroy_state=true", *self._oidc_variables())
+        variables = ("-var=destroy_state=true", "-var=destroy_backups=true", *self._oidc_variables())
         for command in ("apply", "destroy"):  # destroy empties the bucket only if the last apply allowed it
             self.terraform("oidc", command, "-auto-approve", "-input=false", *variables, credentials=ADMIN)
 

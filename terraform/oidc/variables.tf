@@ -62,3 +62,46 @@ variable "destroy_state" {
   default     = false
   nullable    = false
 }
+
+variable "backup" {
+  description = <<-EOT
+    Daily backups of prod's tables, if prod is protected. They are deleted after `keep_days`, and move to cheaper cold
+    storage after `cold_after_days` (null: never). After `lock_days`, at least 3, nobody can unlock or delete them (null:
+    an administrator can). `copy_to` is the ARN of a vault in another account (null: no copy).
+  EOT
+  type = object({
+    keep_days       = optional(number, 365)
+    cold_after_days = optional(number, 30)
+    lock_days       = optional(number)
+    copy_to         = optional(string)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.backup.keep_days >= 1 && floor(var.backup.keep_days) == var.backup.keep_days
+    error_message = "backup.keep_days is not valid: use a whole number of days, at least 1."
+  }
+
+  validation {
+    condition     = var.backup.cold_after_days == null ? true : var.backup.keep_days >= var.backup.cold_after_days + 90
+    error_message = "backup.cold_after_days is too late: AWS keeps a backup in cold storage for at least 90 days. Use null or less."
+  }
+
+  validation {
+    condition     = var.backup.lock_days == null ? true : var.backup.lock_days >= 3
+    error_message = "backup.lock_days is below AWS Backup's minimum: use at least 3, or null."
+  }
+
+  validation {
+    condition     = var.backup.copy_to == null ? true : can(regex("^arn:[a-z-]+:backup:[a-z0-9-]+:[0-9]{12}:backup-vault:[A-Za-z0-9_.-]+$", var.backup.copy_to))
+    error_message = "backup.copy_to is not the ARN of a backup vault: write arn:aws:backup:REGION:ACCOUNT:backup-vault:NAME."
+  }
+}
+
+variable "destroy_backups" {
+  description = "Whether Terraform may unlock the vault and delete all backups when it destroys this root."
+  type        = bool
+  default     = false
+  nullable    = false
+}

@@ -11,6 +11,10 @@ mock_provider "aws" {
     defaults = { json = "{}" }
   }
 
+  mock_resource "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:ap-southeast-1:123456789012:key/made", key_id = "made" }
+  }
+
   mock_resource "aws_iam_role" {
     defaults = { arn = "arn:aws:iam::123456789012:role/made" }
   }

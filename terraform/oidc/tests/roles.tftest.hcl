@@ -192,6 +192,80 @@ run "roles_state_and_log_role" {
   }
 }
 
+run "prod_has_daily_backups_in_a_locked_vault" {
+  command = plan
+
+  variables {
+    backup = { lock_days = 7, copy_to = "arn:aws:backup:eu-west-1:210987654321:backup-vault:copies" }
+  }
+
+  assert {
+    condition = (
+      aws_backup_vault_lock_configuration.this["prod"].min_retention_days == 365
+      && aws_backup_vault_lock_configuration.this["prod"].changeable_for_days == 7
+      && !aws_backup_vault.this["prod"].force_destroy
+    )
+    error_message = "Nobody can delete a backup in its first year. After seven days nobody can unlock the vault."
+  }
+
+  assert {
+    condition = jsonencode([for rule in aws_backup_plan.this["prod"].rule : [
+      rule.schedule, rule.target_vault_name, one(rule.lifecycle).cold_storage_after, one(rule.lifecycle).delete_after,
+      [for copy in rule.copy_action : [copy.destination_vault_arn, one(copy.lifecycle).delete_after]],
+      ]]) == jsonencode([[
+      "cron(0 17 * * ? *)", "event-api-prod", 30, 365,
+      [["arn:aws:backup:eu-west-1:210987654321:backup-vault:copies", 365]],
+    ]])
+    error_message = "A backup is made every day, kept for a year, and copied to the other account."
+  }
+
+  assert {
+    condition = sort(aws_backup_selection.this["prod"].resources) == tolist([
+      "arn:aws:dynamodb:${local.regions.prod}:123456789012:table/event-api-prod-events",
+      "arn:aws:dynamodb:${local.regions.prod}:123456789012:table/event-api-prod-tokens",
+    ])
+    error_message = "The backups are of prod's two tables."
+  }
+
+  assert {
+    condition = jsonencode([
+      for s in jsondecode(aws_kms_key.backup["prod"].policy).Statement : [s.Sid, s.Principal.AWS]
+      ]) == jsonencode([
+      ["Account", "arn:aws:iam::123456789012:root"],
+      ["Copy", "arn:aws:iam::210987654321:root"],
+      ["CopyGrants", "arn:aws:iam::210987654321:root"],
+    ])
+    error_message = "Only this account and the other one can use the key of the backups."
+  }
+}
+
+run "without_settings_an_administrator_can_unlock_the_vault" {
+  command = plan
+
+  assert {
+    condition = (
+      aws_backup_vault_lock_configuration.this["prod"].min_retention_days == 365
+      && aws_backup_vault_lock_configuration.this["prod"].changeable_for_days == null
+      && alltrue([for rule in aws_backup_plan.this["prod"].rule : length(rule.copy_action) == 0])
+      && length(jsondecode(aws_kms_key.backup["prod"].policy).Statement) == 1
+    )
+    error_message = "The lock is in governance mode, and there is no copy."
+  }
+}
+
+run "backups_are_deleted_only_on_request" {
+  command = plan
+
+  variables {
+    destroy_backups = true
+  }
+
+  assert {
+    condition     = length(aws_backup_vault_lock_configuration.this) == 0 && aws_backup_vault.this["prod"].force_destroy
+    error_message = "Terraform unlocks the vault and may delete it."
+  }
+}
+
 run "what_the_account_has_already_is_left_as_it_is" {
   command = plan
 
