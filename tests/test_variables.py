@@ -169,6 +169,14 @@ OWNER_ID, REPOSITORY_ID = (
     for name in ("owner", "repo")
 )
 
+KEEP_DAYS = "backup.keep_days is not valid: use a whole number of days, at least 1."
+COLD_DAYS = (
+    "backup.cold_after_days is too late: AWS keeps a backup in cold storage for at least 90 days. Use 0, or at most "
+    "keep_days - 90."
+)
+LOCK_DAYS = "backup.lock_days is below AWS Backup's minimum: use at least 3, or null."
+COPY_TO = "backup.copy_to is not the ARN of a backup vault: write arn:aws:backup:REGION:ACCOUNT:backup-vault:NAME."
+
 REFUSED_BY_OIDC = [
     ({"github_owner": "octo-*"}, OWNER),
     ({"github_owner": "octo-org/events"}, OWNER),
@@ -181,18 +189,34 @@ REFUSED_BY_OIDC = [
     ({"github_owner_id": ""}, OWNER_ID),
     ({"github_repo_id": "0"}, REPOSITORY_ID),
     ({"github_repo_id": "45817:environment:prod"}, REPOSITORY_ID),
+    ({"backup": {"keep_days": 0, "cold_after_days": 0}}, KEEP_DAYS),
+    ({"backup": {"keep_days": 99.5, "cold_after_days": 0}}, KEEP_DAYS),
+    ({"backup": {"keep_days": 119, "cold_after_days": 30}}, COLD_DAYS),
+    ({"backup": {"lock_days": 2}}, LOCK_DAYS),
+    ({"backup": {"copy_to": "arn:aws:backup:eu-west-1:210987654321:backup-vault:*"}}, COPY_TO),
+    ({"backup": {"copy_to": "copies"}}, COPY_TO),
 ]
 
 
 @pytest.mark.parametrize(("values", "fault"), REFUSED_BY_OIDC, ids=str)
-def test_repository_that_github_cannot_have_is_refused(oidc: Path, values: dict[str, str], fault: str) -> None:
-    """Names with a wildcard or a slash, and ids that are no numbers, stop the plan."""
+def test_value_that_oidc_cannot_have_is_refused(oidc: Path, values: dict[str, Value], fault: str) -> None:
+    """Names with a wildcard or a slash, ids that are no numbers, and backups that AWS refuses stop the plan."""
     assert faults(oidc, **values) == [fault]
 
 
-def test_repository_is_accepted_with_its_ids(oidc: Path) -> None:
+@pytest.mark.parametrize(
+    "backup",
+    [
+        {},
+        {"keep_days": 1, "cold_after_days": 0},
+        {"keep_days": 120, "cold_after_days": 30, "lock_days": 3},
+        {"copy_to": "arn:aws:backup:eu-west-1:210987654321:backup-vault:copies"},
+    ],
+    ids=str,
+)
+def test_repository_with_its_ids_and_backups_is_accepted(oidc: Path, backup: Value) -> None:
     """The plan has no error."""
-    assert faults(oidc) == []
+    assert faults(oidc, backup=backup) == []
 
 
 def test_each_rule_has_a_test() -> None:

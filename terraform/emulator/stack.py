@@ -99,12 +99,13 @@ class Stack:
         """The stage's settings, in the copy that is deployed."""
         return self.root / "stages" / f"{STAGE}.tfvars"
 
-    def set_protected(self, protected: bool) -> None:
-        """Set the stage's setting `protected`. A person's next apply of both roots makes it effective."""
+    def set_protected(self, protected: bool, stage: str = STAGE) -> None:
+        """Set a stage's setting `protected`. A person's next apply of both roots makes it effective."""
+        tfvars = self.tfvars.with_name(f"{stage}.tfvars")
         setting = f"protected = {json.dumps(protected)}"
-        text, changes = re.subn(r"^[ \t]*protected[ \t]*=.*", setting, self.tfvars.read_text(), flags=re.M)
-        assert changes == 1, f"{self.tfvars} has no setting `protected`"
-        self.tfvars.write_text(text)
+        text, changes = re.subn(r"^[ \t]*protected[ \t]*=.*", setting, tfvars.read_text(), flags=re.M)
+        assert changes == 1, f"{tfvars} has no setting `protected`"
+        tfvars.write_text(text)
 
     def package(self) -> None:
         """Package the stage. Raises CannotDeploy."""

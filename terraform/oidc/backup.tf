@@ -37,7 +37,7 @@ resource "aws_backup_plan" "this" {
     completion_window = 480
 
     lifecycle {
-      cold_storage_after = var.backup.cold_after_days
+      cold_storage_after = var.backup.cold_after_days == 0 ? null : var.backup.cold_after_days
       delete_after       = var.backup.keep_days
     }
 
@@ -48,7 +48,7 @@ resource "aws_backup_plan" "this" {
         destination_vault_arn = copy_action.value
 
         lifecycle {
-          cold_storage_after = var.backup.cold_after_days
+          cold_storage_after = var.backup.cold_after_days == 0 ? null : var.backup.cold_after_days
           delete_after       = var.backup.keep_days
         }
       }

@@ -66,7 +66,7 @@ variable "destroy_state" {
 variable "backup" {
   description = <<-EOT
     Daily backups of prod's tables, if prod is protected. They are deleted after `keep_days`, and move to cheaper cold
-    storage after `cold_after_days` (null: never). After `lock_days`, at least 3, nobody can unlock or delete them (null:
+    storage after `cold_after_days` (0: never). After `lock_days`, at least 3, nobody can unlock or delete them (null:
     an administrator can). `copy_to` is the ARN of a vault in another account (null: no copy).
   EOT
   type = object({
@@ -84,8 +84,8 @@ variable "backup" {
   }
 
   validation {
-    condition     = var.backup.cold_after_days == null ? true : var.backup.keep_days >= var.backup.cold_after_days + 90
-    error_message = "backup.cold_after_days is too late: AWS keeps a backup in cold storage for at least 90 days. Use null or less."
+    condition     = var.backup.cold_after_days == 0 || var.backup.keep_days >= var.backup.cold_after_days + 90
+    error_message = "backup.cold_after_days is too late: AWS keeps a backup in cold storage for at least 90 days. Use 0, or at most keep_days - 90."
   }
 
   validation {

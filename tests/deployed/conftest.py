@@ -62,6 +62,7 @@ def _stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         stack.package()
         stack.aws.start()
         stack.set_protected(False)
+        stack.set_protected(True, "prod")  # so that oidc/ makes prod's backups
         stack.apply_oidc()
         stack.init()
         stack.apply()

@@ -1,9 +1,11 @@
 """What a deployment cannot do to a protected stage, and what nobody can do to a stored event."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 from deployed.functions import (
@@ -17,7 +19,9 @@ from deployed.functions import (
     role_of,
 )
 from targets import UrlApi, an_event, get, post
+from token_stage import region_of
 
+from emulator.emulated_aws import ADMIN
 from emulator.stack import STAGE, Stack
 
 DEPLOY_ROLE = f"event-api-deploy-{STAGE}"
@@ -158,6 +162,75 @@ def test_deployment_cannot_give_a_function_role_to_another_function(stack: Stack
 def test_a_deployment_of_a_protected_stage_works(stack: Stack) -> None:
     """The deploy role can read everything that a plan needs."""
     assert stack.plan() == ""
+
+
+# The backups.
+
+VAULT = "event-api-prod"
+
+
+def test_deployment_cannot_reach_the_backups(stack: Stack, deployer: dict[str, str]) -> None:
+    """A deployment can delete or change no backup, vault or plan."""
+    point = f"arn:aws:backup:{stack.region}:{ACCOUNT}:recovery-point:a"
+    for operation, call in [
+        ("delete_backup_vault", {"BackupVaultName": VAULT}),
+        ("delete_backup_vault_lock_configuration", {"BackupVaultName": VAULT}),
+        ("put_backup_vault_access_policy", {"BackupVaultName": VAULT, "Policy": ANY_ACTION}),
+        ("delete_recovery_point", {"BackupVaultName": VAULT, "RecoveryPointArn": point}),
+        ("update_recovery_point_lifecycle", {"BackupVaultName": VAULT, "RecoveryPointArn": point}),
+        ("delete_backup_plan", {"BackupPlanId": "a"}),
+        ("delete_backup_selection", {"BackupPlanId": "a", "SelectionId": "b"}),
+        ("stop_backup_job", {"BackupJobId": "a"}),
+    ]:
+        assert refused(stack, deployer, "backup", operation, **call), operation
+    backup_role = f"arn:aws:iam::{ACCOUNT}:role/event-api-backup-prod"
+    assert refused(stack, deployer, "iam", "delete_role", RoleName=backup_role.rpartition("/")[2])
+
+
+def test_backups_are_planned_into_a_locked_vault(stack: Stack) -> None:
+    """Prod's tables have a daily backup. It is kept for a year in a locked vault, with a key of its own."""
+    backup, kms = (
+        boto3.client(
+            service, endpoint_url=stack.aws.endpoint, region_name=region_of("prod"),
+            aws_access_key_id=ADMIN["AWS_ACCESS_KEY_ID"], aws_secret_access_key=ADMIN["AWS_SECRET_ACCESS_KEY"],
+        ) for service in ("backup", "kms")
+    )  # fmt: skip
+    vault = backup.describe_backup_vault(BackupVaultName=VAULT)
+    assert (vault["Locked"], vault["MinRetentionDays"]) == (True, 365)
+    assert kms.describe_key(KeyId="alias/event-api-backup-prod")["KeyMetadata"]["Arn"] == vault["EncryptionKeyArn"]
+    (plan,) = backup.list_backup_plans()["BackupPlansList"]
+    (rule,) = backup.get_backup_plan(BackupPlanId=plan["BackupPlanId"])["BackupPlan"]["Rules"]
+    assert rule["Lifecycle"]["DeleteAfterDays"] == 365
+    (selection,) = backup.list_backup_selections(BackupPlanId=plan["BackupPlanId"])["BackupSelectionsList"]
+    job = {"BackupPlanId": plan["BackupPlanId"], "SelectionId": selection["SelectionId"]}
+    arns = backup.get_backup_selection(**job)["BackupSelection"]["Resources"]
+    assert [arn.rpartition("/")[2] for arn in arns] == ["event-api-prod-events", "event-api-prod-tokens"]
+
+
+def test_person_restores_a_lost_event(stack: Stack, url_api: UrlApi) -> None:
+    """The steps of docs/operations.md: restore to a new table, copy what is missing, set the write-once rule again."""
+    event, table = an_event(), stack.aws.client("dynamodb")
+    assert post(url_api, event).status == 201
+    key = {"pk": {"S": f"local/{event['id']}"}}
+    stored = table.get_item(TableName=EVENTS, Key=key)["Item"]
+    arn, restored = table_arn(stack, EVENTS), f"{EVENTS}-restored"
+    time.sleep(1)
+    backup = table.create_backup(TableName=EVENTS, BackupName="before")["BackupDetails"]["BackupArn"]
+    rule = table.get_resource_policy(ResourceArn=arn)["Policy"]
+    table.delete_resource_policy(ResourceArn=arn)
+    try:
+        table.delete_item(TableName=EVENTS, Key=key)
+        assert get(url_api, event["id"]).status == 404
+        table.restore_table_from_backup(TargetTableName=restored, BackupArn=backup)
+        table.get_waiter("table_exists").wait(TableName=restored)
+        item = table.get_item(TableName=restored, Key=key)["Item"]
+        table.put_item(TableName=EVENTS, Item=item, ConditionExpression="attribute_not_exists(pk)")
+    finally:
+        table.put_resource_policy(ResourceArn=arn, Policy=rule)
+        table.delete_table(TableName=restored)
+        table.delete_backup(BackupArn=backup)
+    assert item == stored
+    assert get(url_api, event["id"]).status == 200
 
 
 # The write-once rule.
