@@ -1,7 +1,8 @@
 # Copies of prod's tables that no deployment can reach: the deploy roles have no permission of AWS Backup. The vault is
 # locked, so a copy cannot be deleted before its time. https://docs.aws.amazon.com/aws-backup/latest/devguide/vault-lock.html
 locals {
-  backed_up = contains(local.protected, "prod") ? { prod = local.names.prod } : {}
+  # `destroy_backups` keeps the vault until the root is destroyed, also after the protection has ended.
+  backed_up = contains(local.protected, "prod") || var.destroy_backups ? { prod = local.names.prod } : {}
 
   copy_account = var.backup.copy_to == null ? null : split(":", var.backup.copy_to)[4]
 }

@@ -204,7 +204,7 @@ def test_backups_are_planned_into_a_locked_vault(stack: Stack) -> None:
     (selection,) = backup.list_backup_selections(BackupPlanId=plan["BackupPlanId"])["BackupSelectionsList"]
     job = {"BackupPlanId": plan["BackupPlanId"], "SelectionId": selection["SelectionId"]}
     arns = backup.get_backup_selection(**job)["BackupSelection"]["Resources"]
-    assert [arn.rpartition("/")[2] for arn in arns] == ["event-api-prod-events", "event-api-prod-tokens"]
+    assert sorted(arn.rpartition("/")[2] for arn in arns) == ["event-api-prod-events", "event-api-prod-tokens"]
 
 
 def test_person_restores_a_lost_event(stack: Stack, url_api: UrlApi) -> None:
