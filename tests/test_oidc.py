@@ -26,8 +26,8 @@ def _oidc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for stage, region in REGIONS.items():
         tfvars = root.parent / "stages" / f"{stage}.tfvars"
         protected = json.dumps(stage == "prod")
-        text = f'other_region = "eu-west-1"\n region="{region}" # a comment\n un_protected = 1\n protected={protected} # b\n'
-        tfvars.write_text(text)
+        settings = (f'region="{region}" # a comment', "un_protected = true", f"protected={protected} # a comment")
+        tfvars.write_text("\n ".join(('other_region = "eu-west-1"', *settings, "")))
     run("terraform", "init", "-backend=false", "-input=false", cwd=root)
     return root
 
@@ -307,13 +307,14 @@ NEVER: list[tuple[str, str, dict[str, Any]]] = [
     ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/other", {}),
     ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/event-api-dev-other", {}),
     ("iam:PassRole", FUNCTION_ROLE, {"iam:PassedToService": "ec2.amazonaws.com"}),
-    ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/event-api-prod-api_handler", {"iam:PassedToService": "lambda.amazonaws.com"}),
+    ("iam:PassRole", FUNCTION_ROLE.replace("dev", "prod"), {"iam:PassedToService": "lambda.amazonaws.com"}),
     ("iam:CreateServiceLinkedRole", SERVICE_ROLE, {"iam:AWSServiceName": "backup.amazonaws.com"}),
     ("lambda:AddPermission", FUNCTION, {"lambda:Principal": "210987654321"}),
     ("lambda:AddPermission", f"{FUNCTION}:live", {"lambda:Principal": "*"}),
     ("apigateway:DELETE", f"{API}/abc", PRODS),
     *((f"kms:{action}", KEY, tags) for tags in ({}, OURS, PRODS, ASKED) for action in (
-        "CreateAlias", "DisableKey", "PutKeyPolicy", "ScheduleKeyDeletion", "TagResource", "UntagResource", "UpdateAlias",
+        "CreateAlias", "DisableKey", "PutKeyPolicy", "ScheduleKeyDeletion", "TagResource", "UntagResource",
+        "UpdateAlias",
     )),
     ("kms:PutKeyPolicy", KEY, OURS | {"kms:BypassPolicyLockoutSafetyCheck": "true"}),
     ("kms:CreateKey", "*", ASKED),

@@ -109,7 +109,7 @@ CHANGES = [
     Change("limit_concurrency", (*AUTHORIZER, "reserved_concurrent_executions"), 5, "authorizer, but chalice writes i"),
     Change("encrypt_environment", (*AUTHORIZER, "description"), "", "expected no description of resource aws_lambda_f"),
     Change("encrypt_environment", (*FUNCTION, "kms_key_arn"), "a", "expected no kms_key_arn of resource aws_lambda_fu"),
-    Change("require_settings", (*AUTHORIZER, "role"), "${local.function_roles.api_handler}", 'to be "${local.function_roles.'),
+    Change("require_settings", (*AUTHORIZER, "role"), "${local.function_roles.api_handler}", "roles.authorizer"),
     Change("name_api_after_its_stage", (*API, "name"), "events", "expected name of resource aws_api_gateway_rest_a"),
     Change("note_checkov_skips", (*API, "//"), "a note", "expected no // of resource aws_api_gateway_rest_api.rest_ap"),
     Change("require_settings", (*FUNCTION, "tracing_config"), REMOVED, "expected tracing_config of resource aws_lambd"),

@@ -22,8 +22,9 @@ def lock_vaults() -> None:
         vault = backup._vaults.get(lock[1])
         if vault is None:
             return error_response("ResourceNotFoundException", "There is no vault of this name.", 400)
-        days = {f"{name}RetentionDays": json.loads(body or b"{}").get(f"{name}RetentionDays") for name in ("Min", "Max")}
-        vault.update(days, Locked=method == "PUT")
+        members = json.loads(body or b"{}")
+        vault.update({name: members.get(name) for name in ("MinRetentionDays", "MaxRetentionDays")})
+        vault["Locked"] = method == "PUT"
         return 200, {"Content-Type": "application/json"}, b"{}"
 
     backup.handle_request = handle_request

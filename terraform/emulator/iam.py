@@ -35,7 +35,7 @@ def correct_policy_evaluation() -> None:
         return resource or other_resource(name, method, path, *request)
 
     def request_tag_context(name: str, action: str, body: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
-        return {**other_context(name, action, body, parameters), **call_context(name, action, body, parameters)}
+        return {**other_context(name, action, body, parameters), **call_context(name, action, body)}
 
     def resource_tags(arn: str) -> dict[str, str] | None:
         api = re.match(r"arn:aws:apigateway:[^:]*::/restapis/[^/]+", arn)
@@ -62,7 +62,7 @@ def call_resource(name: str, operation: str, body: bytes, region_and_account: st
     return None
 
 
-def call_context(name: str, action: str, body: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
+def call_context(name: str, action: str, body: bytes) -> dict[str, Any]:
     """Return the condition keys of a call that ministack leaves out."""
     if name == "apigateway" and action in ("apigateway:POST", "apigateway:PUT"):
         tags = (json.loads(body or b"{}") or {}).get("tags") or {}

@@ -92,20 +92,8 @@ class Stack:
         """
         self.apply_oidc()
         self.init()
-        self.apply(ADMIN if FOR_A_PERSON.search(self.tfvars.read_text()) else None)
-
-    @property
-    def tfvars(self) -> Path:
-        """The stage's settings, in the copy that is deployed."""
-        return self.root / "stages" / f"{STAGE}.tfvars"
-
-    def set_protected(self, protected: bool, stage: str = STAGE) -> None:
-        """Set a stage's setting `protected`. A person's next apply of both roots makes it effective."""
-        tfvars = self.tfvars.with_name(f"{stage}.tfvars")
-        setting = f"protected = {json.dumps(protected)}"
-        text, changes = re.subn(r"^[ \t]*protected[ \t]*=.*", setting, tfvars.read_text(), flags=re.M)
-        assert changes == 1, f"{tfvars} has no setting `protected`"
-        tfvars.write_text(text)
+        settings = (self.root / "stages" / f"{STAGE}.tfvars").read_text()
+        self.apply(ADMIN if FOR_A_PERSON.search(settings) else None)
 
     def package(self) -> None:
         """Package the stage. Raises CannotDeploy."""

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from deployed.functions import AUTHORIZER, FUNCTION, role_of
+from deployed.functions import AUTHORIZER, FUNCTION, role_of, set_protected
 from targets import UrlApi
 from token_admin import TokenAdmin
 
-from emulator.emulated_aws import ADMIN, CannotDeploy
-from emulator.stack import Stack
+from emulator.emulated_aws import CannotDeploy
+from emulator.stack import STAGE, Stack
 
 # The tests bring their own values, so that a fork may change its stages.
 SETTINGS = {
@@ -61,14 +61,11 @@ def _stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         stack.settings.update(SETTINGS)
         stack.package()
         stack.aws.start()
-        stack.set_protected(False)
-        stack.set_protected(True, "prod")  # so that oidc/ makes prod's backups
-        stack.apply_oidc()
-        stack.init()
-        stack.apply()
-        stack.set_protected(True)
-        stack.apply_oidc()
-        stack.apply(ADMIN)
+        set_protected(stack, STAGE, False)
+        set_protected(stack, "prod", True)  # so that oidc/ makes prod's backups
+        stack.deploy()
+        set_protected(stack, STAGE, True)
+        stack.deploy()
     except CannotDeploy as exc:
         request.session.stash[NOT_DEPLOYED] = True
         stack.aws.stop()

@@ -1,6 +1,7 @@
 """The functions of the deployed stage: their names, roles, tables and logs, read from the emulated AWS."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,15 @@ EVENT_KEY, TOKEN_KEY = {"pk": {"S": "local/probe"}}, {"key_id": {"S": "012345678
 def role_of(stack: Stack, function: str) -> str:
     """Return the ARN of a function's role."""
     return stack.aws.client("lambda").get_function_configuration(FunctionName=function)["Role"]
+
+
+def set_protected(stack: Stack, stage: str, protected: bool) -> None:
+    """Set a stage's setting `protected`. A person's next apply of both roots makes it effective."""
+    tfvars = stack.root / "stages" / f"{stage}.tfvars"
+    setting = f"protected = {json.dumps(protected)}"
+    text, changes = re.subn(r"^[ \t]*protected[ \t]*=.*", setting, tfvars.read_text(), flags=re.M)
+    assert changes == 1, f"{tfvars} has no setting `protected`"
+    tfvars.write_text(text)
 
 
 ANY_ACTION = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})

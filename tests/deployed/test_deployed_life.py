@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import pytest
 from callers import CALLERS, check
-from deployed.functions import AUTHORIZER, EVENTS, FUNCTION, TOKENS
+from deployed.functions import AUTHORIZER, EVENTS, FUNCTION, TOKENS, set_protected
 from leaks import CANARY, leaks
 from targets import UrlApi, an_event, get, post
 from token_admin import TokenAdmin
 
 from emulator.emulated_aws import ADMIN, CannotDeploy
-from emulator.stack import Stack
+from emulator.stack import STAGE, Stack
 
 
 def live_version(stack: Stack) -> int:
@@ -124,7 +124,7 @@ def test_destroy_leaves_nothing(stack: Stack) -> None:
     """A person ends the protection and destroys everything; no process of the emulated AWS is left."""
     with pytest.raises(CannotDeploy):
         stack.destroy()
-    stack.set_protected(False)
+    set_protected(stack, STAGE, False)
     stack.apply(ADMIN)
     stack.destroy()
     iam = stack.aws.client("iam")
