@@ -7,6 +7,11 @@ resource "aws_dynamodb_resource_policy" "events" {
   policy       = data.aws_iam_policy_document.events.json
 }
 
+# The table by its name, so that a plan shows the whole policy before the table exists.
+locals {
+  events_arn = "arn:${data.aws_partition.this.partition}:dynamodb:${local.region_and_account}:table/event-api-${var.stage}-events"
+}
+
 data "aws_iam_policy_document" "events" {
   statement {
     sid    = "NobodyChangesAnEvent"
@@ -19,7 +24,7 @@ data "aws_iam_policy_document" "events" {
       "dynamodb:PartiQLUpdate",
       "dynamodb:UpdateItem",
     ]
-    resources = [aws_dynamodb_table.events.arn]
+    resources = [local.events_arn]
 
     principals {
       type        = "*"
@@ -38,7 +43,7 @@ data "aws_iam_policy_document" "events" {
     sid       = "OnlyTheFunctionStoresEvents"
     effect    = "Deny"
     actions   = ["dynamodb:PutItem"]
-    resources = [aws_dynamodb_table.events.arn]
+    resources = [local.events_arn]
 
     principals {
       type        = "*"

@@ -220,6 +220,59 @@ def test_key_cannot_be_used_for_anything_else(
     assert not key_allows(stage_plan, caller, action, context, service)
 
 
+# The policy of a protected stage's events.
+
+EVENTS = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/event-api-dev-events"
+FUNCTION_ROLE = f"arn:aws:iam::{ACCOUNT}:role/event-api-dev-api_handler"
+OTHERS = [
+    f"arn:aws:iam::{ACCOUNT}:root",
+    f"arn:aws:iam::{ACCOUNT}:role/administrator",
+    f"arn:aws:iam::{ACCOUNT}:role/event-api-dev-authorizer",
+    f"arn:aws:iam::{ACCOUNT}:user/event-api-dev-api_handler",
+    "arn:aws:iam::210987654321:role/event-api-dev-api_handler",
+]
+CHANGES = ["UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete"]
+
+
+def table_denies(stage_plan: dict[str, Any], caller: str, action: str, **context: str) -> bool:
+    """Tell whether the policy of the table of events denies an action to a caller."""
+    document = stage_plan["aws_dynamodb_resource_policy.events[0]"]["policy"]
+    call = request(f"dynamodb:{action}", EVENTS, context, caller)
+    return evaluate_resource_policy(document, call).decision == "Deny"
+
+
+@pytest.mark.parametrize("caller", [FUNCTION_ROLE, *OTHERS])
+@pytest.mark.parametrize("action", CHANGES)
+def test_nobody_changes_an_event(stage_plan: dict[str, Any], caller: str, action: str) -> None:
+    """The table's policy denies every change of an event to everybody, the function too."""
+    assert table_denies(stage_plan, caller, action)
+
+
+@pytest.mark.parametrize("caller", OTHERS)
+def test_only_the_function_stores_events(stage_plan: dict[str, Any], caller: str) -> None:
+    """The table's policy denies PutItem to everybody but the function's role."""
+    assert table_denies(stage_plan, caller, "PutItem")
+    assert not table_denies(stage_plan, FUNCTION_ROLE, "PutItem")
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "GetItem", "BatchGetItem", "Query", "Scan", "PutResourcePolicy", "DeleteResourcePolicy", "UpdateTable",
+        "DeleteTable", "RestoreTableToPointInTime", "StartAwsBackupJob", "ExportTableToPointInTime",
+    ],
+)  # fmt: skip
+def test_table_policy_locks_no_administrator_out(stage_plan: dict[str, Any], action: str) -> None:
+    """The table's policy denies neither reading, nor backups, nor removing the policy or the table."""
+    assert not [caller for caller in OTHERS if table_denies(stage_plan, caller, action)]
+
+
+def test_table_policy_lets_aws_delete_expired_events(stage_plan: dict[str, Any]) -> None:
+    """The table's policy does not apply to AWS's own services."""
+    by_aws = {"aws:PrincipalIsAWSService": "true"}
+    assert not table_denies(stage_plan, "arn:aws:iam::999999999999:root", "DeleteItem", **by_aws)
+
+
 # The firewall.
 
 

@@ -12,9 +12,10 @@ STATEMENT = re.compile(r"""\s*(SELECT|INSERT|UPDATE|DELETE)\b(?:.*?\b(?:FROM|INT
 
 def evaluate_table_policies() -> None:
     """Evaluate a table's policy for each call about the table; a Deny holds for the account's root user, too."""
+    # pylint: disable=protected-access  # ministack's own functions are corrected
     evaluator = import_module("ministack.core.iam_evaluator")
-    other_key, other_enforce = evaluator._resolve_condition_key, evaluator.enforce  # pylint: disable=protected-access  # corrected
-    evaluator._RESOURCE_POLICY_LOOKUPS["dynamodb"] = ("dynamodb", "table_policy_for_arn")  # pylint: disable=protected-access  # as above
+    other_key, other_enforce = evaluator._resolve_condition_key, evaluator.enforce
+    evaluator._RESOURCE_POLICY_LOOKUPS["dynamodb"] = ("dynamodb", "table_policy_for_arn")
     service("dynamodb").table_policy_for_arn = table_policy
 
     def resolve_condition_key(key: str, call: Any) -> Any:
@@ -25,9 +26,11 @@ def evaluate_table_policies() -> None:
         access_key: str, action: str, name: str, region: str, resource_arn: str = "*", **options: Any
     ) -> Any:
         denied = other_enforce(access_key, action, name, region, resource_arn=resource_arn, **options)
-        if denied or name != "dynamodb" or action == "dynamodb:DeleteResourcePolicy":  # which AWS never denies to root
-            return denied
         account = import_module("ministack.core.responses").get_account_id()
+        if denied or name != "dynamodb" or not evaluator.is_root_access_key(access_key or ""):
+            return denied
+        if action == "dynamodb:DeleteResourcePolicy":  # which AWS never denies to root
+            return None
         caller = evaluator.resolve_principal(access_key or "", account)
         call = evaluator.EvalContext(
             principal_arn=caller.arn, principal_type=caller.type, principal_account=caller.account, action=action,
@@ -37,12 +40,13 @@ def evaluate_table_policies() -> None:
         verdict = evaluator.evaluate_resource_policy(policy, call)
         return verdict if verdict.decision == "Deny" else None
 
-    evaluator._resolve_condition_key, evaluator.enforce = resolve_condition_key, enforce  # pylint: disable=protected-access  # as above
+    evaluator._resolve_condition_key, evaluator.enforce = resolve_condition_key, enforce
 
 
 def table_policy(arn: str) -> tuple[dict[str, Any], str] | None:
     """Return the policy of a table, or of an index's table, and the account that owns it."""
-    entry = service("dynamodb")._resource_policies.get(arn.partition("/index/")[0])  # pylint: disable=protected-access  # ministack's state
+    # pylint: disable-next=protected-access  # ministack's own state is read
+    entry = service("dynamodb")._resource_policies.get(arn.partition("/index/")[0])
     return (json.loads(entry["Policy"]), arn.split(":")[4]) if entry else None
 
 

@@ -53,13 +53,13 @@ run "with_protection_events_are_write_once" {
           "dynamodb:PartiQLUpdate",
           "dynamodb:UpdateItem",
         ],
-        ["arn:aws:dynamodb:ap-southeast-1:123456789012:table/the-one"],
+        ["arn:aws:dynamodb:ap-southeast-1:123456789012:table/event-api-dev-events"],
         [["BoolIfExists", "aws:PrincipalIsAWSService", ["false"]]],
       ],
       [
         "Deny",
         ["dynamodb:PutItem"],
-        ["arn:aws:dynamodb:ap-southeast-1:123456789012:table/the-one"],
+        ["arn:aws:dynamodb:ap-southeast-1:123456789012:table/event-api-dev-events"],
         [
           ["ArnNotEquals", "aws:PrincipalArn", ["arn:aws:iam::123456789012:role/event-api-dev-api_handler"]],
           ["BoolIfExists", "aws:PrincipalIsAWSService", ["false"]],

@@ -16,15 +16,21 @@ override_data {
 variables {
   firewall     = { requests_per_address = 1234 }
   customer_key = true
+  protected    = true
   cors_origins = ["https://app.example.com"]
 }
 
-# tests/test_terraform.py reads this plan too: it tests the key's policy and the firewall's expression.
+# tests/test_terraform.py reads this plan too: it tests the policies of key and table, and the firewall's expression.
 run "the_provider_takes_it_all" {
   command = plan
 
   assert {
     condition     = length(aws_kms_key.this[0].policy) <= 32768
     error_message = "The key's policy is within KMS's limit of 32768 characters."
+  }
+
+  assert {
+    condition     = length(aws_dynamodb_resource_policy.events[0].policy) <= 20480
+    error_message = "The table's policy is within DynamoDB's limit of 20 KB."
   }
 }
