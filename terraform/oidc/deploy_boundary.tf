@@ -54,7 +54,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
   # A person creates and changes the key. A key without the stage's tags is out of reach, so the role cannot claim it.
   statement {
     sid       = "OwnKey"
-    actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:Describe*", "kms:Encrypt", "kms:Get*", "kms:List*"]
+    actions   = concat(["kms:Describe*", "kms:Get*", "kms:List*"], local.key_uses)
     resources = [each.value.keys]
 
     dynamic "condition" {
@@ -143,7 +143,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
   statement {
     sid       = "NeverTheKeyItself"
     effect    = "Deny"
-    actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt"]
+    actions   = local.key_uses
     resources = ["*"]
 
     condition {
@@ -185,4 +185,8 @@ data "aws_iam_policy_document" "deploy_boundary" {
       values   = [each.key]
     }
   }
+}
+
+locals {
+  key_uses = ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
 }
