@@ -15,11 +15,11 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from chalicelib import index
+from chalicelib import audit_log, index
 from chalicelib.dynamodb import Item, Table
 from chalicelib.event import CallerFields, Content, Event, sent_fields, timestamp
 from chalicelib.listing import Query
-from chalicelib.problem import EventNotFound, StoreUnavailable
+from chalicelib.problem import EventNotFound, StoredEventAltered, StoreUnavailable
 
 SECONDS_A_DAY = 86_400
 THREADS = 16  # calls of DynamoDB that one request makes at the same time
@@ -44,6 +44,10 @@ class StoredEvent(Struct, frozen=True):
         return self.expires_at is not None and self.expires_at <= time.time()
 
 
+# The event that is stored and whether this call wrote it, or why neither is known.
+WriteResult = tuple[StoredEvent, bool] | StoreUnavailable | StoredEventAltered
+
+
 class EventPage(Struct, frozen=True):
     """The events on a page of a list, whether there may be more, and the position to continue after."""
 
@@ -65,7 +69,7 @@ class EventStore:
     def write(self, content: Content) -> tuple[StoredEvent, bool]:
         """Store an event unless its id is taken. Return the event that is stored, and whether this call wrote it.
 
-        One conditional PutItem, no read. Raises StoreUnavailable.
+        One conditional PutItem, no read. Raises StoreUnavailable, StoredEventAltered.
         """
         # A retry can meet the item that its own first attempt wrote. This id tells it from another call's item.
         write_id = uuid.uuid4().hex
@@ -75,9 +79,11 @@ class EventStore:
             ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
             ExpressionAttributeValues={":now": {"N": str(int(time.time()))}},
         )
-        return _stored_event(item), is_new or item["write_id"]["S"] == write_id
+        if is_new:
+            return _stored_event(item), True
+        return self._unaltered(item), item.get("write_id") == {"S": write_id}
 
-    def write_all(self, contents: list[Content]) -> list[tuple[StoredEvent, bool] | StoreUnavailable]:
+    def write_all(self, contents: list[Content]) -> list[WriteResult]:
         """Store events as `write` does, in parallel. Return its result or its error for each of them, in order.
 
         Events with the same id are written one after another, in the order of the list.
@@ -86,7 +92,7 @@ class EventStore:
         for number, content in enumerate(contents):
             groups.setdefault(content.id, []).append(number)
 
-        def write_group(numbers: list[int]) -> dict[int, tuple[StoredEvent, bool] | StoreUnavailable]:
+        def write_group(numbers: list[int]) -> dict[int, WriteResult]:
             return {number: self._write_or_error(contents[number]) for number in numbers}
 
         results = {
@@ -95,7 +101,7 @@ class EventStore:
         return [results[number] for number in range(len(contents))]
 
     def read(self, event_id: str) -> StoredEvent:
-        """Return the event of an id. Raises EventNotFound, StoreUnavailable.
+        """Return the event of an id. Raises EventNotFound, StoreUnavailable, StoredEventAltered.
 
         An eventually consistent read costs half, and a hit is right because events never change. A miss is read again
         with a consistent read.
@@ -103,13 +109,13 @@ class EventStore:
         for consistent in (False, True):
             item = self._table.get(self._key(event_id), consistent)
             if item is not None:
-                stored = _stored_event(item)
+                stored = self._unaltered(item)
                 if not stored.is_expired:
                     return stored
         raise EventNotFound
 
     def find(self, query: Query) -> EventPage:
-        """Return a page of events. Raises StoreUnavailable if no event could be read.
+        """Return a page of events. Raises StoreUnavailable if no event could be read, and StoredEventAltered.
 
         A page that the deadline or the limit of bytes ends early has fewer events, and never a gap.
         """
@@ -118,11 +124,33 @@ class EventStore:
         page = page.first(count)
         return EventPage(events, page.has_more, page.continue_after)
 
-    def _write_or_error(self, content: Content) -> tuple[StoredEvent, bool] | StoreUnavailable:
+    def _write_or_error(self, content: Content) -> WriteResult:
         try:
             return self.write(content)
-        except StoreUnavailable as exc:
+        except (StoreUnavailable, StoredEventAltered) as exc:
             return exc
+
+    def _unaltered(self, item: Item) -> StoredEvent:
+        """Return the event of an item that was read. Raises StoredEventAltered unless it is what the API stored.
+
+        The digest covers the fields that the caller sent. The item's keys have copies of the id, the tenant and
+        `created_at`. An attribute that is missing or has another type was altered, too.
+        """
+        try:
+            stored = _stored_event(item)
+            content = Content(**sent_fields(stored.event), payload=stored.event.payload)
+            position = index.position_of(stored.event.created_at, stored.event.id)
+            if (
+                content.digest == stored.digest
+                and item["pk"] == self._key(stored.event.id)["pk"]
+                and item.get(index.POSITION, {"S": position}) == {"S": position}  # events of old versions have none
+            ):
+                return stored
+        except (KeyError, TypeError, ValueError):
+            pass
+        event_id = item["pk"]["S"].partition("/")[2]
+        audit_log.altered(self._tenant, event_id)
+        raise StoredEventAltered([event_id])
 
     def _new_item(self, content: Content, write_id: str) -> Item:
         """Return the item of an event that is stored now."""
@@ -195,14 +223,22 @@ class EventStore:
         """Return the events at positions. Those whose retention has ended, and those that were removed, are left out.
 
         A first read that is behind the index is read again consistently. An expired event's id may be used again, so
-        the item of an id can be at another position.
+        the item of an id can be at another position. Raises StoredEventAltered with all altered events.
         """
         found: dict[str, StoredEvent] = {}
+        altered: list[str] = []
         for consistent in (False, True):
             keys = [self._key(index.id_at(position)) for position in positions if position not in found]
             if keys:
                 for item in self._table.batch_get(_distinct(keys), consistent):
-                    found[item[index.POSITION]["S"]] = _stored_event(item)
+                    try:
+                        stored = self._unaltered(item)
+                    except StoredEventAltered as exc:
+                        altered += exc.ids
+                    else:
+                        found[index.position_of(stored.event.created_at, stored.event.id)] = stored
+            if altered:
+                raise StoredEventAltered(altered)
         return {position: stored for position, stored in found.items() if not stored.is_expired}
 
     def _key(self, event_id: str) -> Item:

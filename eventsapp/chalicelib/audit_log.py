@@ -1,0 +1,87 @@
+"""Writes the audit log: a line for each request, for each event that is stored, and for each altered event.
+
+On Lambda, each line is one JSON object. A line has ids, and never a payload, a token or a cursor.
+"""
+
+import logging
+import os
+import sys
+import time
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+METRIC_NAMESPACE, ALTERED_METRIC = "event-api", "StoredEventAltered"
+
+log = logging.getLogger(__name__)
+
+_request: ContextVar[dict[str, Any]] = ContextVar("request")  # the members of the current request's line
+
+
+class JsonLines(logging.Handler):
+    """Writes each record as one line of JSON to stdout.
+
+    Lambda passes JSON lines to CloudWatch Logs unchanged, so the members are fields of the log, and metrics in them
+    count. https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        line = {"level": record.levelname, "message": record.msg, **record.__dict__["fields"]}
+        sys.stdout.write(msgspec.json.encode(line).decode() + "\n")  # one call, so that no other output is in between
+        sys.stdout.flush()
+
+
+def write_to_stdout() -> None:
+    """Write the audit log to stdout. Without this call, only errors appear, with the other logs."""
+    log.addHandler(JsonLines())
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def start_request(request_id: str) -> None:
+    """Start the line of a request."""
+    _request.set({"request_id": request_id})
+
+
+def add(**members: Any) -> None:
+    """Add members to the line of the current request."""
+    _request.get().update(members)
+
+
+def end_request(status: int, milliseconds: float) -> None:
+    """Write the line of the current request: its status, and how long the function took."""
+    _write(logging.INFO, "request", {**_request.get(), "status": status, "duration_ms": round(milliseconds, 2)})
+
+
+def stored(event_id: str, event_type: str) -> None:
+    """Write the line of an event that the current request stored as a part of a batch."""
+    caller = {name: _request.get()[name] for name in ("request_id", "tenant", "key_id")}
+    _write(logging.INFO, "event", {**caller, "outcome": "stored", "event_id": event_id, "type": event_type})
+
+
+def altered(tenant: str, event_id: str) -> None:
+    """Write the line of an altered event. CloudWatch counts it as a metric of the function.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+    """
+    now = time.time()
+    metrics = {
+        "Namespace": METRIC_NAMESPACE,
+        "Dimensions": [["function"]],
+        "Metrics": [{"Name": ALTERED_METRIC, "Unit": "Count"}],
+    }
+    _write(logging.ERROR, f"the stored event {event_id} of the tenant {tenant} was altered outside of the API", {
+        "timestamp": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
+        "tenant": tenant,
+        "event_id": event_id,
+        "function": os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "local"),
+        ALTERED_METRIC: 1,
+        "_aws": {"Timestamp": int(now * 1000), "CloudWatchMetrics": [metrics]},
+    })  # fmt: skip
+
+
+def _write(level: int, message: str, members: dict[str, Any]) -> None:
+    log.log(level, message, extra={"fields": members})
