@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from chalice import AuthResponse, AuthRoute, Chalice, Response
 from chalice.app import AuthRequest, Request
 
-from chalicelib import batch, cors, event, headers, listing, problem, responses, token
+from chalicelib import batch, caller, cors, event, headers, listing, problem, responses, token
 from chalicelib.dynamodb import AUTHORIZER_SECONDS, HANDLER_SECONDS, Table, create_client
 from chalicelib.signed_http import SignedHttp
 from chalicelib.responses import problem_response
@@ -51,10 +51,9 @@ def authorizer(request: AuthRequest) -> AuthResponse:
     Raises Unauthorized (the gateway responds with 401) and StoreUnavailable (503).
     """
     table = Table(dynamodb(), os.environ["TOKEN_TABLE_NAME"], AUTHORIZER_SECONDS)
-    caller = token.TokenAuthenticator(table).authenticate(request.token)
-    routes = [route for scope, route in SCOPE_ROUTES.items() if scope in caller.scopes]
-    context = {"tenant": caller.tenant, "scopes": " ".join(sorted(caller.scopes))}
-    return AuthResponse([*routes, UNSUPPORTED_METHODS], caller.key_id, context)
+    known = token.TokenAuthenticator(table).authenticate(request.token)
+    routes = [route for scope, route in SCOPE_ROUTES.items() if scope in known.scopes]
+    return AuthResponse([*routes, UNSUPPORTED_METHODS], known.key_id, caller.context_of(known))
 
 
 def responds_with_problems(view: Callable[..., Response]) -> Callable[..., Response]:
@@ -152,16 +151,14 @@ def event_store(request: Request, scope: str) -> EventStore:
     Tenant and scopes come from the authorizer only. API Gateway checks the policy for the method that the client sent.
     With X-HTTP-Method-Override another method is executed, so the scope is checked here again.
     """
-    caller = request.context.get("authorizer") or {}
-    if not caller.get("tenant"):
-        raise problem.Unauthorized
-    if scope not in caller.get("scopes", "").split():
+    sender = caller.from_context(request.context.get("authorizer"), responses.request_id(request))
+    if scope not in sender.scopes:
         raise problem.Forbidden
     if len(headers.header_lines(request.to_original_event(), "authorization")) > 1:
         raise problem.BadRequest("The request has several Authorization headers: send one.")
     table = Table(dynamodb(), os.environ["TABLE_NAME"], HANDLER_SECONDS)
     retention_days, shards = os.environ.get("RETENTION_DAYS", "0"), os.environ.get("INDEX_SHARDS", "1")
-    return EventStore(table, caller["tenant"], int(retention_days), int(shards))
+    return EventStore(table, sender, int(retention_days), int(shards))
 
 
 def json_body(request: Request) -> bytes:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from chalicelib import audit_log, index
+from chalicelib.caller import Caller
 from chalicelib.dynamodb import Item, Table
 from chalicelib.event import CallerFields, Content, Event, sent_fields, timestamp
 from chalicelib.listing import Query
@@ -57,12 +58,13 @@ class EventPage(Struct, frozen=True):
 
 
 class EventStore:
-    """The events of one tenant. The table holds the events of all tenants; its key `pk` is `<tenant>/<id>`."""
+    """The events of a caller's tenant. The table holds the events of all tenants; its key `pk` is `<tenant>/<id>`."""
 
-    def __init__(self, table: Table, tenant: str, retention_days: int, shards: int) -> None:
+    def __init__(self, table: Table, caller: Caller, retention_days: int, shards: int) -> None:
         """With `retention_days` 0, events are kept for ever. `shards` is the number of parts of each index."""
         self._table = table
-        self._tenant = tenant
+        self._caller = caller
+        self._tenant = caller.tenant
         self._retention_days = retention_days
         self._shards = shards
 
@@ -153,7 +155,10 @@ class EventStore:
         raise StoredEventAltered([event_id])
 
     def _new_item(self, content: Content, write_id: str) -> Item:
-        """Return the item of an event that is stored now."""
+        """Return the item of an event that is stored now. `key_id` and `request_id` say who stores it.
+
+        No response contains these two.
+        """
         now = time.time()
         created_at = timestamp(datetime.fromtimestamp(now, UTC))
         attributes = {
@@ -164,6 +169,8 @@ class EventStore:
             "payload": bytes(content.payload).decode(),
             "digest": content.digest,
             "write_id": write_id,
+            "key_id": self._caller.key_id,
+            "request_id": self._caller.request_id,
         }
         item = {**self._key(content.id), **{name: {"S": value} for name, value in attributes.items()}}
         if self._retention_days:
