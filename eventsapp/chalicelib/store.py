@@ -18,7 +18,7 @@ from msgspec import Raw, Struct
 from chalicelib import audit_log, index
 from chalicelib.caller import Caller
 from chalicelib.dynamodb import Item, Table
-from chalicelib.event import CallerFields, Content, Event, sent_fields, timestamp
+from chalicelib.event import CallerFields, Content, Event, digest_of, sent_fields, timestamp
 from chalicelib.listing import Query
 from chalicelib.problem import EventNotFound, StoredEventAltered, StoreUnavailable
 
@@ -140,19 +140,20 @@ class EventStore:
         """
         try:
             stored = _stored_event(item)
-            content = Content(**sent_fields(stored.event), payload=stored.event.payload)
-            position = index.position_of(stored.event.created_at, stored.event.id)
-            if (
-                content.digest == stored.digest
-                and item["pk"] == self._key(stored.event.id)["pk"]
-                and item.get(index.POSITION, {"S": position}) == {"S": position}  # events of old versions have none
-            ):
+            if self._is_unaltered(item, stored):
                 return stored
         except (KeyError, TypeError, ValueError):
             pass
         event_id = item["pk"]["S"].partition("/")[2]
         audit_log.altered(self._tenant, event_id)
         raise StoredEventAltered([event_id])
+
+    def _is_unaltered(self, item: Item, stored: StoredEvent) -> bool:
+        event = stored.event
+        if digest_of(event) != stored.digest or item["pk"]["S"] != f"{self._tenant}/{event.id}":
+            return False
+        # Events of old versions have no position.
+        return index.POSITION not in item or item[index.POSITION]["S"] == index.position_of(event.created_at, event.id)
 
     def _new_item(self, content: Content, write_id: str) -> Item:
         """Return the item of an event that is stored now. `key_id` and `request_id` say who stores it.
