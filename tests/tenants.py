@@ -17,7 +17,7 @@ from chalicelib.signed_http import SignedHttp
 from chalicelib.store import EventPage, EventStore
 
 
-def caller(tenant: str = "acme", **fields: str) -> Caller:
+def caller(tenant: str = "acme", **fields: Any) -> Caller:
     """Return a caller of a tenant."""
     return Caller(**{"tenant": tenant, "key_id": "the-key", "request_id": "the-request", **fields})
 

@@ -67,6 +67,16 @@ def test_author_is_the_gateways_request(table: Any) -> None:
     assert item["request_id"] == {"S": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"}
 
 
+def test_tokens_retention_comes_from_the_authorizer(table: Any) -> None:
+    """API Gateway passes the authorizer's context as text."""
+    event = gateway_event("POST", "/events", None, f"[{BODY}]")
+    event["requestContext"]["authorizer"]["retention"] = "60"  # type: ignore[index]
+    before = int(time.time())
+    assert event_api.app(event, Context)["statusCode"] == 207
+    item = table.get_item(TableName="events", Key={"pk": {"S": "acme/a"}})["Item"]
+    assert before + 60 <= int(item["expires_at"]["N"]) <= time.time() + 60
+
+
 def test_location_has_the_stages_prefix() -> None:
     """Location starts with the name of the stage."""
     assert post(BODY)["headers"]["Location"] == "/prod/events/a"

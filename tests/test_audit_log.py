@@ -1,4 +1,4 @@
-"""The audit log: one line for each request and each stored event, with ids, and never a payload, a token or a cursor."""
+"""The audit log: a line for each request and each stored event, with ids, and never a payload, a token or a cursor."""
 
 import json
 import os

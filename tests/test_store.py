@@ -116,6 +116,20 @@ def test_retention_sets_when_an_event_ends(client: SignedHttp) -> None:
     assert before <= stored.expires_at - 2 * SECONDS_A_DAY <= time.time()
 
 
+@pytest.mark.parametrize(
+    ("days", "token_seconds", "seconds"),
+    [(0, None, None), (0, 60, 60), (1, 60, 60), (1, 2 * SECONDS_A_DAY, SECONDS_A_DAY), (1, None, SECONDS_A_DAY)],
+)
+def test_shorter_retention_counts(
+    client: SignedHttp, days: int, token_seconds: int | None, seconds: int | None
+) -> None:
+    """A token's retention can shorten the stage's, and not lengthen it."""
+    author = caller(retention=token_seconds)
+    before = int(time.time())
+    expires_at = EventStore(Table(client, "events", HANDLER_SECONDS), author, days, 1).write(content())[0].expires_at
+    assert expires_at is None if seconds is None else before <= (expires_at or 0) - seconds <= time.time()
+
+
 def expire(admin: BaseClient, event_id: str) -> None:
     """End an event's retention now. DynamoDB has not removed the item yet."""
     admin.update_item(

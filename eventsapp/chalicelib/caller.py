@@ -18,11 +18,13 @@ class Caller(Struct, frozen=True, kw_only=True):
     key_id: str
     request_id: str
     scopes: frozenset[str] = frozenset()
+    retention: int | None = None  # seconds that this caller's events are kept at most
 
 
 def context_of(token: Token) -> dict[str, str]:
     """Return the authorizer's context for a token. API Gateway adds the key id, as `principalId`."""
-    return {"tenant": token.tenant, "scopes": " ".join(sorted(token.scopes))}
+    context = {"tenant": token.tenant, "scopes": " ".join(sorted(token.scopes))}
+    return context if token.retention is None else {**context, "retention": str(token.retention)}
 
 
 def from_context(context: Mapping[str, str] | None, request_id: str) -> Caller:
@@ -34,4 +36,5 @@ def from_context(context: Mapping[str, str] | None, request_id: str) -> Caller:
         key_id=context.get("principalId", "unknown"),
         request_id=request_id,
         scopes=frozenset(context.get("scopes", "").split()),
+        retention=int(context["retention"]) if "retention" in context else None,
     )

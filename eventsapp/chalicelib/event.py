@@ -94,10 +94,7 @@ class Event(CallerFields, frozen=True, kw_only=True):
 
 def digest_of(event: Event) -> str:
     """Return the digest of a stored event's content: of everything but `created_at`."""
-    content = Content(
-        id=event.id, type=event.type, subject=event.subject, occurred_at=event.occurred_at, payload=event.payload
-    )
-    return content.digest
+    return Content(**sent_fields(event), payload=event.payload).digest
 
 
 def is_real_time(text: str) -> bool:

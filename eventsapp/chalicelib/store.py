@@ -174,8 +174,10 @@ class EventStore:
             "request_id": self._caller.request_id,
         }
         item = {**self._key(content.id), **{name: {"S": value} for name, value in attributes.items()}}
-        if self._retention_days:
-            item["expires_at"] = {"N": str(int(now) + self._retention_days * SECONDS_A_DAY)}
+        retentions = [self._retention_days * SECONDS_A_DAY, self._caller.retention]  # of the stage and of the token
+        seconds = min((retention for retention in retentions if retention), default=None)
+        if seconds is not None:
+            item["expires_at"] = {"N": str(int(now) + seconds)}
         return item
 
     def _positions(self, query: Query) -> index.Page:
