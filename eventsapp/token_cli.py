@@ -143,7 +143,8 @@ def key_id_argument(command: Callable[..., None]) -> Callable[..., None]:
 def commands() -> None:
     """Create, list, show, revoke and rotate the tokens of callers.
 
-    A command needs four permissions on the stage's token table: GetItem, PutItem, UpdateItem, Scan.
+    A command needs four permissions on the stage's token table: GetItem, PutItem, UpdateItem, Scan. `revoke --now`
+    also needs apigateway:GET on /restapis, and apigateway:DELETE on the stage's /cache/authorizers.
     """
 
 
