@@ -37,7 +37,7 @@ def _table() -> Iterator[BaseClient]:
 
 @pytest.fixture(name="lines")
 def _lines(table: BaseClient, caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    """The lines that the test's requests write, without durations. Each duration is checked here."""
+    """The lines that the test's requests write. Levels, messages and durations are checked here and left out."""
     del table
 
     class Lines(list[dict[str, Any]]):
@@ -48,6 +48,8 @@ def _lines(table: BaseClient, caplog: pytest.LogCaptureFixture) -> list[dict[str
             records = [record for record in caplog.records if record.name == "chalicelib.audit_log"]
             new = [dict(record.__dict__["fields"]) for record in records]
             caplog.clear()
+            kinds = [(line.pop("level"), line.pop("message")) for line in new]
+            assert kinds == [("INFO", "request" if "status" in line else "event") for line in new]
             durations = [line.pop("duration_ms") for line in new if "status" in line]
             assert all(0 <= duration < 60_000 for duration in durations)
             return new

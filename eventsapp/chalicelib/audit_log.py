@@ -15,6 +15,7 @@ import msgspec
 
 METRIC_NAMESPACE, ALTERED_METRIC = "event-api", "StoredEventAltered"
 
+LEVELS = {"INFO": logging.INFO, "ERROR": logging.ERROR}
 ON_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ _request: ContextVar[dict[str, Any]] = ContextVar("request")  # the members of t
 
 def start_request(request_id: str) -> None:
     """Start the line of a request."""
-    _request.set({"request_id": request_id})
+    _request.set({"level": "INFO", "message": "request", "request_id": request_id})
 
 
 def add(**members: Any) -> None:
@@ -35,13 +36,21 @@ def add(**members: Any) -> None:
 
 def end_request(status: int, milliseconds: float) -> None:
     """Write the line of the current request: its status, and how long the function took."""
-    _write(logging.INFO, "request", {**_request.get(), "status": status, "duration_ms": round(milliseconds, 2)})
+    add(status=status, duration_ms=round(milliseconds, 2))
+    _write(_request.get())
 
 
 def stored(event_id: str, event_type: str) -> None:
     """Write the line of an event that the current request stored as a part of a batch."""
-    caller = {name: _request.get()[name] for name in ("request_id", "tenant", "key_id")}
-    _write(logging.INFO, "event", {**caller, "outcome": "stored", "event_id": event_id, "type": event_type})
+    request = _request.get()
+    _write({
+        "level": "INFO",
+        "message": "event",
+        **{name: request[name] for name in ("request_id", "tenant", "key_id")},
+        "outcome": "stored",
+        "event_id": event_id,
+        "type": event_type,
+    })  # fmt: skip
 
 
 def altered(tenant: str, event_id: str) -> None:
@@ -55,7 +64,9 @@ def altered(tenant: str, event_id: str) -> None:
         "Dimensions": [["function"]],
         "Metrics": [{"Name": ALTERED_METRIC, "Unit": "Count"}],
     }
-    _write(logging.ERROR, f"the stored event {event_id} of the tenant {tenant} was altered outside of the API", {
+    _write({
+        "level": "ERROR",
+        "message": f"the stored event {event_id} of the tenant {tenant} was altered outside of the API",
         "timestamp": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
         "tenant": tenant,
         "event_id": event_id,
@@ -65,15 +76,14 @@ def altered(tenant: str, event_id: str) -> None:
     })  # fmt: skip
 
 
-def _write(level: int, message: str, members: dict[str, Any]) -> None:
+def _write(line: dict[str, Any]) -> None:
     """Write a line: on Lambda as JSON to stdout, elsewhere as a log record, which appears if its level does.
 
-    Lambda passes JSON lines to CloudWatch Logs unchanged. The logging module would take more time than the rest.
+    Lambda passes JSON lines to CloudWatch Logs unchanged. The logging module would take more time than all the rest.
     https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html
     """
     if ON_LAMBDA:
-        line = _encode({"level": logging.getLevelName(level), "message": message, **members})
-        sys.stdout.write(f"{line.decode()}\n")  # one call, so that no other output gets into the line
+        sys.stdout.write(f"{_encode(line).decode()}\n")  # one call, so that no other output gets into the line
         sys.stdout.flush()
     else:
-        log.log(level, message, extra={"fields": members})
+        log.log(LEVELS[line["level"]], line["message"], extra={"fields": line})
