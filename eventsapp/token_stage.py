@@ -68,7 +68,7 @@ def flush_token_cache(stage: str) -> None:
     pages = gateway.get_paginator("get_rest_apis").paginate()
     apis = [api["id"] for page in pages for api in page["items"] if api["name"] == name]
     if len(apis) != 1:
-        raise TokenAdminError(f"the account has {len(apis)} APIs with the name {name}: flush the cache in AWS's console.")
+        raise TokenAdminError(f"the account has {len(apis)} APIs with the name {name}: flush the cache in the console.")
     gateway.flush_stage_authorizers_cache(restApiId=apis[0], stageName=deployed)
 
 

@@ -173,7 +173,8 @@ class GatewayHandler(BaseHTTPRequestHandler):
             self.respond(202, b"")
         else:
             headers = {name: value for name, value in self.headers.items() if name != "Host"}
-            request = urllib.request.Request(self.server.upstream + self.path, body or None, headers, method=self.command)
+            url = self.server.upstream + self.path
+            request = urllib.request.Request(url, body or None, headers, method=self.command)
             with urllib.request.urlopen(request) as response:
                 self.respond(response.status, response.read())
 
@@ -197,7 +198,8 @@ def test_revoke_now_flushes_the_stages_cache(tmp_path: Path, account: str, refus
     """`revoke --now` flushes the cache of the stage's API. Without the permission, a sentence names it."""
     key_id = run(f"create --stage dev --tenant acme --name a --scope {READ}", tmp_path).stdout.split("_")[1]
     gateway = Gateway(account, refused)
-    result = run(f"revoke --now --stage dev {key_id}", tmp_path, AWS_ENDPOINT_URL=f"http://127.0.0.1:{gateway.server_port}")
+    url = f"http://127.0.0.1:{gateway.server_port}"
+    result = run(f"revoke --now --stage dev {key_id}", tmp_path, AWS_ENDPOINT_URL=url)
     gateway.shutdown()
     gateway.server_close()
     assert re.search(r"revoked  \S+Z", result.stderr) and len(gateway.flushed) == flushes
