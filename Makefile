@@ -36,7 +36,7 @@ token: $(installed) ## create, list, show, revoke or rotate a caller's token: ma
 contract-token: $(installed) ## give the workflow a new token for a stage, for 90 days: make contract-token STAGE=prod REPO=owner/name
 	@test -n "$(REPO)" || { echo "make contract-token: REPO is not set: name the repository on GitHub, as in: make contract-token STAGE=$(STAGE) REPO=owner/name" >&2; exit 2; }
 	@token=$$($(python) eventsapp/token_cli.py create --stage "$(STAGE)" --tenant contract --name contract \
-	  --scope events:write --scope events:read --expires 90d) && \
+	  --scope events:write --scope events:read --expires 90d --retention 1d) && \
 	  printf %s "$$token" | gh secret set CONTRACT_TOKEN --env "$(STAGE)-check" -R "$(REPO)"
 
 test: $(installed) ## check everything: pylint, pytest, coverage (WORKERS=8 for more tests at once)

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from chalice import AuthResponse, AuthRoute, Chalice, Response
 from chalice.app import AuthRequest, Request
 
-from chalicelib import batch, cors, event, headers, listing, problem, responses, token
+from chalicelib import audit_log, batch, caller, cors, event, headers, listing, problem, responses, token
 from chalicelib.dynamodb import AUTHORIZER_SECONDS, HANDLER_SECONDS, Table, create_client
 from chalicelib.signed_http import SignedHttp
 from chalicelib.responses import problem_response
@@ -51,10 +51,9 @@ def authorizer(request: AuthRequest) -> AuthResponse:
     Raises Unauthorized (the gateway responds with 401) and StoreUnavailable (503).
     """
     table = Table(dynamodb(), os.environ["TOKEN_TABLE_NAME"], AUTHORIZER_SECONDS)
-    caller = token.TokenAuthenticator(table).authenticate(request.token)
-    routes = [route for scope, route in SCOPE_ROUTES.items() if scope in caller.scopes]
-    context = {"tenant": caller.tenant, "scopes": " ".join(sorted(caller.scopes))}
-    return AuthResponse([*routes, UNSUPPORTED_METHODS], caller.key_id, context)
+    known = token.TokenAuthenticator(table).authenticate(request.token)
+    routes = [route for scope, route in SCOPE_ROUTES.items() if scope in known.scopes]
+    return AuthResponse([*routes, UNSUPPORTED_METHODS], known.key_id, caller.context_of(known))
 
 
 def responds_with_problems(view: Callable[..., Response]) -> Callable[..., Response]:
@@ -71,12 +70,23 @@ def responds_with_problems(view: Callable[..., Response]) -> Callable[..., Respo
 
 
 @app.middleware("http")
+def log_request(request: Request | None, get_response: Callable[[Request], Response]) -> Response:
+    """Write the request's line to the audit log."""
+    start = time.perf_counter()
+    audit_log.start_request("unknown" if request is None else responses.request_id(request))
+    response = get_response(request)
+    audit_log.end_request(response.status_code, (time.perf_counter() - start) * 1000)
+    return response
+
+
+@app.middleware("http")
 def add_cors_headers(request: Request | None, get_response: Callable[[Request], Response]) -> Response:
     """Answer preflights and add CORS headers to every response, if the stage allows other origins."""
     if request is None or not cors.allowed_origins():
         return get_response(request)
     origin = headers.of(request, "origin") or None
     if cors.is_preflight(request.method, origin, headers.of(request, "access-control-request-method")):
+        audit_log.add(outcome="preflight")
         return Response("", cors.preflight_headers(origin), 204)
     response = get_response(request)
     vary = [response.headers["Vary"]] if "Vary" in response.headers else []
@@ -116,9 +126,11 @@ def post_events() -> Response:
     request = app.current_request
     store = event_store(request, token.WRITE)
     body = json_body(request)
+    audit_log.add(request_bytes=len(body))
     if batch.is_batch(body):
         return post_batch(store, batch.parse(body), request)
     content = event.parse(body)
+    audit_log.add(event_id=content.id, type=content.type)
     require_no_if_match(request)
     return responses.written(store.write(content), content, request)
 
@@ -143,6 +155,7 @@ def get_event(event_id: str) -> Response:
     event_id = unquote(event_id)
     if not event.is_id(event_id):
         raise problem.EventNotFound
+    audit_log.add(event_id=event_id)
     return responses.found(store.read(event_id), request)
 
 
@@ -152,16 +165,15 @@ def event_store(request: Request, scope: str) -> EventStore:
     Tenant and scopes come from the authorizer only. API Gateway checks the policy for the method that the client sent.
     With X-HTTP-Method-Override another method is executed, so the scope is checked here again.
     """
-    caller = request.context.get("authorizer") or {}
-    if not caller.get("tenant"):
-        raise problem.Unauthorized
-    if scope not in caller.get("scopes", "").split():
+    sender = caller.from_context(request.context.get("authorizer"), responses.request_id(request))
+    audit_log.add(tenant=sender.tenant, key_id=sender.key_id)
+    if scope not in sender.scopes:
         raise problem.Forbidden
     if len(headers.header_lines(request.to_original_event(), "authorization")) > 1:
         raise problem.BadRequest("The request has several Authorization headers: send one.")
     table = Table(dynamodb(), os.environ["TABLE_NAME"], HANDLER_SECONDS)
     retention_days, shards = os.environ.get("RETENTION_DAYS", "0"), os.environ.get("INDEX_SHARDS", "1")
-    return EventStore(table, caller["tenant"], int(retention_days), int(shards))
+    return EventStore(table, sender, int(retention_days), int(shards))
 
 
 def json_body(request: Request) -> bytes:

@@ -1,11 +1,12 @@
 """Administration of tokens: creates, lists, revokes and rotates them in the token table. Not shipped.
 
 `chalicelib/token.py` authenticates callers and only reads the table. An administrator needs four permissions on it:
-GetItem, PutItem, UpdateItem, Scan.
+GetItem, PutItem, UpdateItem, Scan. Each record says which AWS identity created, rotated and revoked the token.
 """
 
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from botocore.client import BaseClient
@@ -14,7 +15,9 @@ from chalicelib.dynamodb import Item
 from chalicelib.problem import Unauthorized
 from chalicelib.token import (
     ALPHABET,
+    IDENTITIES,
     KEY_ID_LENGTH,
+    NUMBERS,
     RANDOM_LENGTH,
     SCOPES,
     Token,
@@ -26,6 +29,9 @@ from chalicelib.token import (
 )
 
 
+LOCAL = "local"  # the identity on an emulated AWS, which has no real ones
+
+
 class TokenAdminError(Exception):
     """Raised when an operation on tokens is not possible; says what to do."""
 
@@ -33,17 +39,27 @@ class TokenAdminError(Exception):
 class TokenAdmin:
     """Administers the tokens of one table."""
 
-    def __init__(self, client: BaseClient, table_name: str) -> None:
+    def __init__(self, client: BaseClient, table_name: str, identity: Callable[[], str] = lambda: LOCAL) -> None:
+        """`identity` returns who administers. Only operations that change a token call it."""
         self._client = client
         self._table_name = table_name
+        self._identity = identity
 
-    def create(self, tenant: str, name: str, scopes: frozenset[str], expires_at: int | None) -> tuple[str, Token]:
-        """Create a token; return its text, which is stored nowhere, and its record."""
+    def create(
+        self, tenant: str, name: str, scopes: frozenset[str], expires_at: int | None, retention: int | None = None
+    ) -> tuple[str, Token]:
+        """Create a token; return its text, which is stored nowhere, and its record.
+
+        With `retention`, the token's events are kept for at most this number of seconds.
+        """
         key_id = "".join(secrets.choice(ALPHABET) for _ in range(KEY_ID_LENGTH))
         unchecked = f"evt_{key_id}_{base62(secrets.randbits(256), RANDOM_LENGTH)}"
         text = unchecked + checksum(unchecked)
         _, secret = parse(f"Bearer {text}")
-        token = Token(key_id, sha256(secret), tenant, scopes, name, int(time.time()), expires_at)
+        token = Token(
+            key_id, sha256(secret), tenant, scopes, name, int(time.time()), expires_at,
+            retention=retention, created_by=self._identity(),
+        )  # fmt: skip
         self._client.put_item(
             TableName=self._table_name, Item=to_item(token), ConditionExpression="attribute_not_exists(key_id)"
         )
@@ -63,9 +79,15 @@ class TokenAdmin:
         return sorted(tokens, key=lambda token: (token.tenant, token.name, token.created_at))
 
     def revoke(self, key_id: str) -> Token:
-        """Revoke a token, once; return its record. Raises TokenAdminError when there is none."""
-        self.get(key_id)
-        return self._update(key_id, "SET revoked_at = if_not_exists(revoked_at, :time)", int(time.time()))
+        """Revoke a token; return its record. Raises TokenAdminError when there is none.
+
+        A second revocation changes nothing.
+        """
+        token = self.get(key_id)
+        if token.revoked_at is not None:
+            return token
+        expression = "SET revoked_at = if_not_exists(revoked_at, :time), revoked_by = if_not_exists(revoked_by, :by)"
+        return self._update(key_id, expression, int(time.time()))
 
     def rotate(self, key_id: str, overlap: int, lifetime: int | None = None) -> tuple[str, Token, Token]:
         """Create a token like another one, which expires after `overlap` seconds.
@@ -80,9 +102,9 @@ class TokenAdmin:
         expires_at = None if old.expires_at is None else now + old.expires_at - old.created_at
         if lifetime is not None:
             expires_at = now + lifetime
-        text, new = self.create(old.tenant, old.name, old.scopes, expires_at)
+        text, new = self.create(old.tenant, old.name, old.scopes, expires_at, old.retention)
         end = now + overlap if old.expires_at is None else min(old.expires_at, now + overlap)
-        return text, new, self._update(key_id, "SET expires_at = :time", end)
+        return text, new, self._update(key_id, "SET expires_at = :time, rotated_by = :by", end)
 
     def _update(self, key_id: str, expression: str, epoch_seconds: int) -> Token:
         response = self._client.update_item(
@@ -90,7 +112,7 @@ class TokenAdmin:
             Key={"key_id": {"S": key_id}},
             UpdateExpression=expression,
             ConditionExpression="attribute_exists(key_id)",
-            ExpressionAttributeValues={":time": {"N": str(epoch_seconds)}},
+            ExpressionAttributeValues={":time": {"N": str(epoch_seconds)}, ":by": {"S": self._identity()}},
             ReturnValues="ALL_NEW",
         )
         return from_item(response["Attributes"])
@@ -100,9 +122,9 @@ def to_item(token: Token) -> Item:
     """Return the table's item of a token."""
     item: Item = {name: {"S": getattr(token, name)} for name in ("key_id", "secret_sha256", "tenant", "name")}
     item["scopes"] = {"SS": sorted(token.scopes)}
-    for name in ("created_at", "expires_at", "revoked_at"):
-        if getattr(token, name) is not None:
-            item[name] = {"N": str(getattr(token, name))}
+    item["created_at"] = {"N": str(token.created_at)}
+    for names, kind in ((NUMBERS, "N"), (IDENTITIES, "S")):
+        item |= {name: {kind: str(getattr(token, name))} for name in names if getattr(token, name) is not None}
     return item
 
 

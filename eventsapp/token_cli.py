@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.token import KEY_ID_LENGTH, SCOPES, TENANT, Token
 from token_admin import TokenAdmin, TokenAdminError, state
-from token_stage import emulated_stages, stage_names, token_admin_of
+from token_stage import emulated_stages, flush_token_cache, stage_names, token_admin_of
 
 UNITS = {"m": 60, "h": 3600, "d": 86_400}  # seconds
 MAX_NAME_LENGTH = 64
@@ -107,6 +107,13 @@ def seconds(text: str) -> int:
     return int(parsed[1]) * UNITS[parsed[2]]
 
 
+def positive_seconds(text: str) -> int:
+    """Return the seconds of a text like 12h, at least one. Raises BadParameter."""
+    if not (length := seconds(text)):
+        raise click.BadParameter("events must be kept for some time: use 30m, 12h or 1d.")
+    return length
+
+
 def lifetime(text: str) -> int | None:
     """Return the seconds that a token is valid, or None for no end. Raises BadParameter."""
     if text == "never":
@@ -136,7 +143,8 @@ def key_id_argument(command: Callable[..., None]) -> Callable[..., None]:
 def commands() -> None:
     """Create, list, show, revoke and rotate the tokens of callers.
 
-    A command needs four permissions on the stage's token table: GetItem, PutItem, UpdateItem, Scan.
+    A command needs four permissions on the stage's token table: GetItem, PutItem, UpdateItem, Scan. `revoke --now`
+    also needs apigateway:GET on /restapis, and apigateway:DELETE on the stage's /cache/authorizers.
     """
 
 
@@ -150,11 +158,19 @@ def commands() -> None:
 @click.option(
     "--expires", type=lifetime, default="90d", metavar="TIME", help="Valid for 30m, 12h, 90d (default) or never ends."
 )
+@click.option(
+    "--retention",
+    type=positive_seconds,
+    metavar="TIME",
+    help="Keep its events for at most 30m, 12h or 1d; default: as the stage keeps them.",
+)
 def create(**options: Any) -> None:
     """Create a token and print it, once."""
     expires_at = None if options["expires"] is None else int(time.time()) + options["expires"]
     with administration(options["stage"]) as admin:
-        text, token = admin.create(options["tenant"], options["name"], frozenset(options["scope"]), expires_at)
+        text, token = admin.create(
+            options["tenant"], options["name"], frozenset(options["scope"]), expires_at, options["retention"]
+        )
     report("Created. The token is shown only now, and its secret is stored nowhere:", token)
     click.echo(text)
 
@@ -165,13 +181,14 @@ def create(**options: Any) -> None:
 def list_tokens(stage: str, tenant: str | None) -> None:
     """List all tokens, without their secrets."""
     now = time.time()
-    rows = [("KEY ID", "TENANT", "NAME", "SCOPES", "CREATED", "EXPIRES", "STATE")]
+    rows = [("KEY ID", "TENANT", "NAME", "SCOPES", "CREATED", "EXPIRES", "STATE", "CREATED BY")]
     with administration(stage) as admin:
         for token in admin.all():
             if tenant in (None, token.tenant):
                 scopes = ",".join(sorted(token.scopes))
                 times = timestamp(token.created_at), timestamp(token.expires_at)
-                rows.append((token.key_id, token.tenant, token.name, scopes, *times, state(token, now)))
+                creator = token.created_by or "unknown"
+                rows.append((token.key_id, token.tenant, token.name, scopes, *times, state(token, now), creator))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
@@ -188,12 +205,35 @@ def show(stage: str, key_id: str) -> None:
 
 @commands.command()
 @stage_option
+@click.option("--now", is_flag=True, help="Also flush the gateway's cache, so that the token stops working at once.")
 @key_id_argument
-def revoke(stage: str, key_id: str) -> None:
+def revoke(stage: str, now: bool, key_id: str) -> None:
     """Revoke a token."""
     with administration(stage) as admin:
         token = admin.revoke(key_id)
-    report("Revoked. A deployed stage may accept it until its gateway's cache expires (token_cache_seconds):", token)
+    if not now:
+        sentence = "Revoked. A deployed stage may accept it until its gateway's cache expires (token_cache_seconds):"
+        report(sentence, token)
+        return
+    report("Revoked:", token)
+    flush(stage)
+    click.echo("The gateway's cache is flushed: it checks each token again from now on.", err=True)
+
+
+def flush(stage: str) -> None:
+    """Flush the token cache of a stage's gateway; an error ends the command with a sentence."""
+    still = "The token is revoked, but may work until the gateway's cache expires (token_cache_seconds)"
+    try:
+        flush_token_cache(stage)
+    except TokenAdminError as exc:
+        raise click.ClickException(f"{still}: {exc}") from exc
+    except ClientError as exc:
+        if exc.response["Error"]["Code"] != "AccessDeniedException":
+            raise click.ClickException(f"{still}: {exc}") from exc
+        needed = "apigateway:GET on /restapis, and apigateway:DELETE on the stage's /cache/authorizers"
+        raise click.ClickException(f"{still}. Your credentials need these permissions: {needed}.") from exc
+    except BotoCoreError as exc:
+        raise click.ClickException(f"{still}: API Gateway cannot be reached: {exc}.") from exc
 
 
 @commands.command()
@@ -227,12 +267,25 @@ def description(token: Token) -> str:
         "tenant": token.tenant,
         "name": token.name,
         "scopes": " ".join(sorted(token.scopes)),
-        "created": timestamp(token.created_at),
+        "created": timestamp(token.created_at) + by(token.created_by),
         "expires": timestamp(token.expires_at),
-        "revoked": timestamp(token.revoked_at),
+        **({} if token.rotated_by is None else {"rotated": by(token.rotated_by).strip()}),
+        "revoked": timestamp(token.revoked_at) + by(token.revoked_by),
+        **({} if token.retention is None else {"events": f"are kept for at most {duration(token.retention)}"}),
         "state": state(token, time.time()),
     }
     return "\n".join(f"  {name:8} {text}" for name, text in rows.items())
+
+
+def by(identity: str | None) -> str:
+    """Return who did something, after a time; empty if the token is of an old version, or nobody did it."""
+    return "" if identity is None else f" by {identity}"
+
+
+def duration(length: int) -> str:
+    """Return a number of seconds in the largest unit that fits, as `--retention` accepts it."""
+    unit = next(unit for unit in ("d", "h", "m") if length % UNITS[unit] == 0)
+    return f"{length // UNITS[unit]}{unit}"
 
 
 def timestamp(epoch_seconds: int | None) -> str:

@@ -1,5 +1,6 @@
 """Where each stage's token table is: on this machine or in the AWS account. Not shipped."""
 
+import functools
 import json
 import os
 import re
@@ -44,15 +45,44 @@ def stage_names() -> list[str]:
 
 def token_admin_of(stage: str) -> TokenAdmin:
     """Return the administration of a stage's tokens. Raises TokenAdminError."""
+    client = client_of("dynamodb", stage)
+    if stage in emulated_stages():
+        return TokenAdmin(client, emulated_stages()[stage].table_name)
+    return TokenAdmin(client, f"event-api-{stage}-tokens", functools.cache(lambda: aws_identity(stage)))
+
+
+def aws_identity(stage: str) -> str:
+    """Return the ARN of the AWS identity whose credentials are in use. AWS requires no permission for this call."""
+    return str(client_of("sts", stage).get_caller_identity()["Arn"])
+
+
+def flush_token_cache(stage: str) -> None:
+    """Make a stage's API Gateway forget all tokens, so that it checks each again. Raises TokenAdminError.
+
+    `make run` has no cache.
+    """
+    if stage == "local":
+        return
+    deployed = "dev" if stage == "emulated" else stage
+    gateway, name = client_of("apigateway", stage), f"event-api-{deployed}"
+    pages = gateway.get_paginator("get_rest_apis").paginate()
+    apis = [api["id"] for page in pages for api in page["items"] if api["name"] == name]
+    if len(apis) != 1:
+        raise TokenAdminError(f"the account has {len(apis)} APIs with the name {name}: flush the cache in the console.")
+    gateway.flush_stage_authorizers_cache(restApiId=apis[0], stageName=deployed)
+
+
+def client_of(service: str, stage: str) -> BaseClient:
+    """Return a client of a service for a stage. Raises TokenAdminError."""
     if stage not in emulated_stages():
-        return TokenAdmin(boto3.client("dynamodb", region_name=region_of(stage)), f"event-api-{stage}-tokens")
+        return boto3.client(service, region_name=region_of(stage))
     emulated = emulated_stages()[stage]
     try:
         endpoint = json.loads(emulated.address.read_text())["endpoint"]
     except FileNotFoundError as exc:
         raise TokenAdminError(f"the stage {stage} does not run: start it with `{emulated.start_command}`.") from exc
     region = LOCAL_REGION if stage == "local" else region_of("dev")
-    return TokenAdmin(local_client(endpoint, emulated.credentials, region), emulated.table_name)
+    return local_client(endpoint, emulated.credentials, region, service)
 
 
 def region_of(stage: str) -> str:
@@ -64,11 +94,13 @@ def region_of(stage: str) -> str:
     return region[1]
 
 
-def local_client(endpoint: str, credentials: str, region: str = LOCAL_REGION) -> BaseClient:
-    """Return a client of an emulated DynamoDB on this machine; no AWS profile has an effect on it."""
+def local_client(
+    endpoint: str, credentials: str, region: str = LOCAL_REGION, service: str = "dynamodb"
+) -> BaseClient:
+    """Return a client of an emulated AWS on this machine; no AWS profile has an effect on it."""
     no_profile = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
     return boto3.Session(botocore_session=no_profile).client(
-        "dynamodb",
+        service,
         endpoint_url=endpoint,
         region_name=region,
         aws_access_key_id=credentials,

@@ -9,11 +9,17 @@ from typing import Any
 from botocore.client import BaseClient
 
 from chalicelib import index, listing
+from chalicelib.caller import Caller
 from chalicelib.dynamodb import HANDLER_SECONDS, Table
 from chalicelib.event import Content, parse
 from chalicelib.problem import StoreUnavailable
 from chalicelib.signed_http import SignedHttp
 from chalicelib.store import EventPage, EventStore
+
+
+def caller(tenant: str = "acme", **fields: Any) -> Caller:
+    """Return a caller of a tenant."""
+    return Caller(**{"tenant": tenant, "key_id": "the-key", "request_id": "the-request", **fields})
 
 
 class Tenant:
@@ -29,7 +35,7 @@ class Tenant:
     def store(self) -> EventStore:
         """Return the store for one request."""
         table = Table(self._client, "events", HANDLER_SECONDS)
-        return EventStore(table, self.name, self._retention_days, self.shards)
+        return EventStore(table, caller(self.name), self._retention_days, self.shards)
 
     def post(self, *events: Content) -> None:
         """Store events."""

@@ -59,6 +59,24 @@ def kind(response: dict[str, Any]) -> tuple[int, str]:
     return response["statusCode"], json.loads(response["body"])["type"].removeprefix("urn:event-api:problem:")
 
 
+def test_author_is_the_gateways_request(table: Any) -> None:
+    """An item has the token's key id and the request's id, which API Gateway's log and error responses have."""
+    post(BODY)
+    item = table.get_item(TableName="events", Key={"pk": {"S": "acme/a"}})["Item"]
+    assert item["key_id"] == {"S": "4fJq0ZpXn2RkYw8T"}
+    assert item["request_id"] == {"S": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"}
+
+
+def test_tokens_retention_comes_from_the_authorizer(table: Any) -> None:
+    """API Gateway passes the authorizer's context as text."""
+    event = gateway_event("POST", "/events", None, f"[{BODY}]")
+    event["requestContext"]["authorizer"]["retention"] = "60"  # type: ignore[index]
+    before = int(time.time())
+    assert event_api.app(event, Context)["statusCode"] == 207
+    item = table.get_item(TableName="events", Key={"pk": {"S": "acme/a"}})["Item"]
+    assert before + 60 <= int(item["expires_at"]["N"]) <= time.time() + 60
+
+
 def test_location_has_the_stages_prefix() -> None:
     """Location starts with the name of the stage."""
     assert post(BODY)["headers"]["Location"] == "/prod/events/a"

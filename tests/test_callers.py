@@ -128,6 +128,28 @@ def test_authorizer_passes_tenant_scopes_and_key_id(
     assert text.split("_")[2] not in json.dumps(response)
 
 
+def test_event_names_the_token_and_the_request_that_stored_it(bare_api: Api, moto_table: TokenAdmin) -> None:
+    """The table has the key id and the request's id of each event, also of a batch's. No response has the key id."""
+    client = vars(moto_table)["_client"]
+    text = token_of(moto_table, WRITE, READ)
+    events = [an_event(), an_event(), an_event()]
+    responses = [
+        post(bare_api, events[0], Authorization=bearer(text)),
+        post(bare_api, json.dumps(events[1:]).encode(), Authorization=bearer(text)),
+        post(bare_api, events[0], Authorization=bearer(token_of(moto_table, WRITE))),
+        get(bare_api, events[0]["id"], Authorization=bearer(text)),
+    ]
+    assert [response.status for response in responses] == [201, 207, 200, 200]
+    items = [
+        client.get_item(TableName="events", Key={"pk": {"S": f"{TENANT}/{event['id']}"}})["Item"] for event in events
+    ]
+    key_id = text.split("_")[1]
+    assert [item["key_id"]["S"] for item in items] == [key_id] * 3
+    first, second, third = (item["request_id"]["S"] for item in items)
+    assert first and second == third != first
+    assert not [response for response in responses if key_id.encode() in response.body or b"key_id" in response.body]
+
+
 def test_unauthorized_has_the_text_that_the_gateway_expects(moto_table: TokenAdmin) -> None:
     """API Gateway responds with 401 to this text only. Every other error of the authorizer is a 500 for it."""
     del moto_table

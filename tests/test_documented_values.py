@@ -4,7 +4,20 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from chalicelib import batch, cors, dynamodb, event, faults, index, listing, lossless_json, problem, responses, token
+from chalicelib import (
+    audit_log,
+    batch,
+    cors,
+    dynamodb,
+    event,
+    faults,
+    index,
+    listing,
+    lossless_json,
+    problem,
+    responses,
+    token,
+)
 from chalicelib.problem import Fault, ParameterFault, Problem
 from faulty_store import FaultyStore
 from in_process import InProcessApi
@@ -38,6 +51,7 @@ PROBLEMS: list[tuple[Problem, str, int, str, dict[str, str]]] = [  # type, statu
     (problem.UnsupportedMediaType("Send JSON."), "unsupported-media-type", 415, "Unsupported Media Type", PLAIN_JSON),
     (problem.TooManyRequests(1), "too-many-requests", 429, "Too Many Requests", {"Retry-After": "1"}),
     (problem.InternalError(), "internal-error", 500, "Internal Server Error", {}),
+    (problem.StoredEventAltered(["a"]), "stored-event-altered", 500, "Internal Server Error", {}),
     (problem.StoreUnavailable(), "store-unavailable", 503, "Service Unavailable", RETRY),
     (problem.AuthorizerUnavailable(), "authorizer-unavailable", 503, "Service Unavailable", RETRY),
     (problem.ServiceUnavailable(), "service-unavailable", 503, "Service Unavailable", RETRY),
@@ -62,9 +76,12 @@ def test_each_problem_type_is_in_the_table() -> None:
 
 
 def test_members_of_problems() -> None:
-    """`errors` has place and detail of each fault, 100 at most; `limit` has the bytes; there is no other member."""
+    """`errors` has place and detail of each fault, 100 at most; `limit` has the bytes, `ids` the altered events."""
     common = {"type", "title", "status", "detail"}
-    members = {problem.InvalidEvent: {"errors"}, problem.InvalidQuery: {"errors"}, problem.BodyTooLarge: {"limit"}}
+    members = {
+        problem.InvalidEvent: {"errors"}, problem.InvalidQuery: {"errors"}, problem.BodyTooLarge: {"limit"},
+        problem.StoredEventAltered: {"ids"},
+    }  # fmt: skip
     for raised, *_ in PROBLEMS:
         extra = members.get(type(raised), set())
         assert raised.body(None).keys() == common | extra
@@ -164,6 +181,7 @@ def test_fault_has_its_text(body: bytes, pointer: str, text: str) -> None:
         (token.SCOPES, ("events:write", "events:read")),
         (token.TENANT.pattern, "[a-z0-9][a-z0-9-]{0,62}"),
         (token.BEARER, r"^[Bb][Ee][Aa][Rr][Ee][Rr] +evt_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}$"),
+        ((audit_log.METRIC_NAMESPACE, audit_log.ALTERED_METRIC), ("event-api", "StoredEventAltered")),
         (responses.MAX_AGE, 31_536_000),
         (cors.METHODS, "GET, HEAD, POST"),
         (cors.REQUEST_HEADERS, "Authorization, Content-Type, If-Match, If-None-Match"),

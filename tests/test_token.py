@@ -141,7 +141,7 @@ def test_table_has_only_the_digest_of_the_secret(table: TokenAdmin, client: Base
     assert secret not in str(item) and secret[:20] not in str(item)
     created_at = item.pop("created_at")
     assert before <= int(created_at["N"]) <= time.time()
-    assert item.keys() == {"key_id", "secret_sha256", "tenant", "scopes", "name"}
+    assert item.keys() == {"key_id", "secret_sha256", "tenant", "scopes", "name", "created_by"}
 
 
 @pytest.mark.parametrize("reason", ["other secret", "unknown", "expired", "revoked"])

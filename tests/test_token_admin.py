@@ -73,6 +73,31 @@ def test_only_a_valid_token_is_rotated(admin: TokenAdmin, state: str) -> None:
         admin.rotate(old.key_id, 3600)
 
 
+def test_old_token_without_identities_is_loaded(client: BaseClient, admin: TokenAdmin) -> None:
+    """A token of an old version names nobody. A later revocation does not change an earlier one."""
+    old = create(admin)
+    key = {"key_id": {"S": old.key_id}}
+    client.update_item(
+        TableName="tokens", Key=key, UpdateExpression="REMOVE created_by SET revoked_at = :t",
+        ExpressionAttributeValues={":t": {"N": "1"}},
+    )  # fmt: skip
+    assert admin.get(old.key_id) == admin.revoke(old.key_id)
+    token = admin.get(old.key_id)
+    assert (token.created_by, token.revoked_at, token.revoked_by, token.retention) == (None, 1, None, None)
+
+
+def test_identity_is_only_looked_up_for_a_change(client: BaseClient) -> None:
+    """The record has it; reading needs none."""
+    names = iter(["creator", "rotator", "rotator", "revoker"])
+    admin = TokenAdmin(client, "tokens", lambda: next(names))
+    old = create(admin)
+    _, new, rotated = admin.rotate(old.key_id, 60)
+    revoked = admin.revoke(new.key_id)
+    admin.all()
+    assert (rotated.created_by, rotated.rotated_by, rotated.revoked_by) == ("creator", "rotator", None)
+    assert (revoked.created_by, revoked.rotated_by, revoked.revoked_by) == ("rotator", None, "revoker")
+
+
 def test_administration_uses_four_operations(client: BaseClient, admin: TokenAdmin) -> None:
     """An administrator needs GetItem, PutItem, UpdateItem and Scan on the one table."""
     operations = set()

@@ -7,8 +7,12 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +21,8 @@ import pytest
 import token_cli
 from chalicelib.token import READ, WRITE
 from faulty_store import FaultyStore
+from in_process import aws_in_moto
+from local.aws import TABLES
 from processes import COVERAGE, ROOT, LocalProcess
 from targets import UrlApi, an_event, get, post
 
@@ -82,9 +88,9 @@ def test_list_has_a_line_for_each_token(local_process: LocalProcess) -> None:
     token = create(local_process.data_dir, tenant="listed", scope=READ, name="'night job'", expires="never")
     key_id = token.split("_")[1]
     head, *lines = run("list --tenant listed", local_process.data_dir).stdout.splitlines()
-    assert head.split() == ["KEY", "ID", "TENANT", "NAME", "SCOPES", "CREATED", "EXPIRES", "STATE"]
+    assert head.split() == ["KEY", "ID", "TENANT", "NAME", "SCOPES", "CREATED", "EXPIRES", "STATE", "CREATED", "BY"]
     (line,) = lines
-    assert re.fullmatch(rf"{key_id}  listed  night job  events:read  \S+Z  never    valid", line)
+    assert re.fullmatch(rf"{key_id}  listed  night job  events:read  \S+Z  never    valid  local", line)
     assert key_id in run("list", local_process.data_dir).stdout
 
 
@@ -99,6 +105,142 @@ def test_revoked_token_is_refused(local_process: LocalProcess) -> None:
     time.sleep(1)
     times = [re.findall(r"revoked +(\S+Z)", run(f"revoke {key_id}", local_process.data_dir).stderr) for _ in range(2)]
     assert times == [re.findall(r"revoked +(\S+Z)", first.stderr)] * 2
+
+
+def test_local_revocation_needs_no_flush(local_process: LocalProcess) -> None:
+    """`--now` works on the local server, which has no cache."""
+    token = create(local_process.data_dir)
+    result = run(f"revoke --now {token.split('_')[1]}", local_process.data_dir)
+    assert result.code == 0 and "checks each token again from now on" in result.stderr
+    assert statuses(local_process, token) == (401, 401)
+
+
+@pytest.fixture(name="account")
+def _account(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The endpoint of an AWS account in moto with the token table and the API of `dev`."""
+    with aws_in_moto() as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        client, gateway = boto3.client("dynamodb"), boto3.client("apigateway")
+        table = {**TABLES[1], "TableName": "event-api-dev-tokens"}
+        client.create_table(**table)
+        gateway.create_rest_api(name="event-api-dev")
+        yield endpoint
+        client.delete_table(TableName="event-api-dev-tokens")
+        for api in gateway.get_rest_apis()["items"]:
+            gateway.delete_rest_api(restApiId=api["id"])
+
+
+IDENTITY = "arn:aws:sts::123456789012:user/moto"  # what moto's get_caller_identity returns
+
+
+@pytest.mark.usefixtures("account")
+def test_record_names_the_aws_identity(tmp_path: Path) -> None:
+    """`list` shows who created a token; `show` also who rotated and revoked it."""
+    old = run(f"create --stage dev --tenant acme --name a --scope {READ}", tmp_path).stdout.split("_")[1]
+    new = run(f"rotate --stage dev {old}", tmp_path).stdout.split("_")[1]
+    assert run(f"revoke --stage dev {new}", tmp_path).code == 0
+    lines = run("list --stage dev", tmp_path).stdout.splitlines()[1:]
+    assert len(lines) == 2 and all(line.endswith(IDENTITY) for line in lines)
+    shown = {key_id: run(f"show --stage dev {key_id}", tmp_path).stdout for key_id in (old, new)}
+    for text in shown.values():
+        assert re.search(rf"created  \S+Z by {IDENTITY}\n", text)
+    assert f"rotated  by {IDENTITY}\n" in shown[old] and "revoked  never\n" in shown[old]
+    assert re.search(rf"revoked  \S+Z by {IDENTITY}\n", shown[new]) and "rotated" not in shown[new]
+
+
+class Gateway(ThreadingHTTPServer):
+    """Passes calls on to an AWS, and answers the flush of a cache, which moto does not know."""
+
+    def __init__(self, upstream: str, refused: str = "") -> None:
+        super().__init__(("127.0.0.1", 0), GatewayHandler)
+        self.upstream, self.refused, self.flushed = upstream, refused, list[str]()
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+
+class GatewayHandler(BaseHTTPRequestHandler):
+    """Handles a call for Gateway."""
+
+    server: Gateway
+
+    def handle_call(self) -> None:
+        """Refuse a call, answer a flush, or pass the call on."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        is_flush = self.command == "DELETE" and self.path.endswith("/cache/authorizers")
+        if self.server.refused and re.search(self.server.refused, self.path):
+            self.respond(403, b'{"message": "not authorized"}')
+        elif is_flush:
+            self.server.flushed.append(self.path)
+            self.respond(202, b"")
+        else:
+            headers = {name: value for name, value in self.headers.items() if name != "Host"}
+            url = self.server.upstream + self.path
+            request = urllib.request.Request(url, body or None, headers, method=self.command)
+            with urllib.request.urlopen(request) as response:
+                self.respond(response.status, response.read())
+
+    do_GET = do_POST = do_DELETE = handle_call
+
+    def respond(self, status: int, body: bytes) -> None:
+        """Send a response."""
+        self.send_response(status)
+        if status == 403:
+            self.send_header("x-amzn-ErrorType", "AccessDeniedException")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: object) -> None:  # pylint: disable=arguments-differ  # all arguments are ignored
+        """Log nothing."""
+
+
+@pytest.mark.parametrize(("refused", "flushes"), [("", 1), ("restapis$|restapis\\?", 0), ("authorizers", 0)])
+def test_revoke_now_flushes_the_stages_cache(tmp_path: Path, account: str, refused: str, flushes: int) -> None:
+    """`revoke --now` flushes the cache of the stage's API. Without the permission, a sentence names it."""
+    key_id = run(f"create --stage dev --tenant acme --name a --scope {READ}", tmp_path).stdout.split("_")[1]
+    gateway = Gateway(account, refused)
+    url = f"http://127.0.0.1:{gateway.server_port}"
+    result = run(f"revoke --now --stage dev {key_id}", tmp_path, AWS_ENDPOINT_URL=url)
+    gateway.shutdown()
+    gateway.server_close()
+    assert re.search(r"revoked  \S+Z", result.stderr) and len(gateway.flushed) == flushes
+    if flushes:
+        assert result.code == 0 and re.fullmatch(r"/restapis/\w+/stages/dev/cache/authorizers", gateway.flushed[0])
+        return
+    assert result.code == 1
+    assert result.stderr.endswith(
+        "make token: The token is revoked, but may work until the gateway's cache expires (token_cache_seconds). "
+        "Your credentials need these permissions: apigateway:GET on /restapis, and apigateway:DELETE on the stage's "
+        "/cache/authorizers.\n"
+    )
+
+
+@pytest.mark.usefixtures("account")
+def test_revoke_now_needs_one_api_of_the_stage(tmp_path: Path) -> None:
+    """If it is not clear which API is the stage's, no cache is flushed."""
+    key_id = run(f"create --stage dev --tenant acme --name a --scope {READ}", tmp_path).stdout.split("_")[1]
+    boto3.client("apigateway").create_rest_api(name="event-api-dev")
+    result = run(f"revoke --now --stage dev {key_id}", tmp_path)
+    assert result.code == 1 and "the account has 2 APIs with the name event-api-dev" in result.stderr
+
+
+def test_retention_of_a_token_is_shown_and_rotated(local_process: LocalProcess) -> None:
+    """`show` has it as it was given. A new token of a rotation has it, too."""
+    token = create(local_process.data_dir, retention="36h")
+    rotated = run(f"rotate {token.split('_')[1]}", local_process.data_dir).stdout
+    for text in (token, rotated):
+        shown = run(f"show {text.split('_')[1]}", local_process.data_dir).stdout
+        assert "  events   are kept for at most 36h\n" in shown
+    assert "are kept" not in run(f"show {create(local_process.data_dir).split('_')[1]}", local_process.data_dir).stdout
+
+
+def test_event_of_a_token_with_retention_ends(local_process: LocalProcess) -> None:
+    """max-age shows the retention, on the server that keeps all other events for ever."""
+    for options, longest in (({"retention": "2h"}, 7200), ({}, 31_536_000)):
+        api = UrlApi(local_process.url, create(local_process.data_dir, **options))
+        event = an_event()
+        assert post(api, event).status == 201
+        max_age = int(re.findall(r"max-age=(\d+)", get(api, event["id"]).headers["cache-control"])[0])
+        assert longest - 120 <= max_age <= longest
 
 
 def test_rotated_token_overlaps_with_the_new_one(local_process: LocalProcess) -> None:
@@ -151,6 +293,8 @@ GOOD = f"create --tenant acme --name a --scope {READ}"
         ("create --tenant acme --name a --scope events:admin", "'events:admin' is not one of"),
         (f"{GOOD} --expires soon", "'soon' is not a time: use up to 5 digits and m, h or d"),
         (f"{GOOD} --expires 0d", "a token must be valid for some time"),
+        (f"{GOOD} --retention 0d", "events must be kept for some time: use 30m, 12h or 1d."),
+        (f"{GOOD} --retention never", "'never' is not a time"),
         (f"{GOOD} --stage live", "'live' is not one of"),
         ("rotate --overlap 1w 4fJq0ZpXn2RkYw8T", "'1w' is not a time"),
         (f"revoke {TOKEN}", "a key id has 16 letters and digits: in a token, they are between the underscores"),

@@ -113,7 +113,7 @@ def test_python_runs_the_bytecode(deployment_zip: Path, runtime: Path, endpoint:
         path.write_text("raise RuntimeError('Python compiled the source')\n")
     result = run(tmp_path, runtime, endpoint, gateway_event("GET", "/events/{event_id}", {"event_id": "a"}, None))
     assert (result.returncode, result.stderr) == (0, "")
-    ((response,), _) = json.loads(result.stdout)
+    ((response,), _) = json.loads(result.stdout.splitlines()[-1])  # before it is the audit log
     assert response["statusCode"] == 200
     code = marshal.loads((tmp_path / cache_from_source("chalicelib/event.py")).read_bytes()[16:])
     assert code.co_filename == "/var/task/chalicelib/event.py"
@@ -140,7 +140,7 @@ def test_zip_runs_with_only_boto3(
         gateway_event("GET", "/events/{event_id}", {"event_id": "order-1001"}, None),
     )
     assert (result.returncode, result.stderr) == (0, "")
-    (post, get), files = json.loads(result.stdout)
+    (post, get), files = json.loads(result.stdout.splitlines()[-1])  # before it is the audit log
     assert (post["statusCode"], post["headers"]["Location"]) == (201, "/prod/events/order-1001")
     stored = DynamoDBStub.ITEM
     assert (get["statusCode"], json.loads(get["body"])) == (200, {

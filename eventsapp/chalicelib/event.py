@@ -92,6 +92,11 @@ class Event(CallerFields, frozen=True, kw_only=True):
     payload: Raw
 
 
+def digest_of(event: Event) -> str:
+    """Return the digest of a stored event's content: of everything but `created_at`."""
+    return Content(**sent_fields(event), payload=event.payload).digest
+
+
 def is_real_time(text: str) -> bool:
     """Tell whether an RFC 3339 text is a real time: no 30 February, and second 60 only for a leap second in UTC."""
     day_and_minute, second, rest = text[:17].upper(), text[17:19], text[19:].upper()

@@ -234,6 +234,19 @@ class InternalError(Problem):
         super().__init__("The service failed, and its log says why. You may send the same request again.")
 
 
+class StoredEventAltered(Problem):
+    """Raised when a stored event is not what the API stored: somebody changed it in the table."""
+
+    status, type = 500, "stored-event-altered"
+
+    def __init__(self, ids: list[str]) -> None:
+        """`ids` are the altered events. The response has nothing else of them."""
+        super().__init__(
+            "Stored events were altered outside of the API, so they are not returned: report the request_id.", ids=ids
+        )
+        self.ids = ids
+
+
 class StoreUnavailable(Problem):
     """Raised when the store throttles, fails, or does not respond in time."""
 

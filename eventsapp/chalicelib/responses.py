@@ -1,4 +1,4 @@
-"""Builds every response of the API from events and problems."""
+"""Builds every response of the API from events and problems, and tells the audit log the outcome."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import msgspec
 from chalice import Response
 from chalice.app import Request
 
-from chalicelib import headers
+from chalicelib import audit_log, headers
 from chalicelib.batch import Entry, Refused
 from chalicelib.event import Content
 from chalicelib.listing import Query
@@ -29,8 +29,10 @@ def written(outcome: tuple[StoredEvent, bool], content: Content, request: Reques
     """Return the response to a POST of one event. Raises EventExists, EventConflict."""
     stored, is_new = outcome
     if is_new:
+        audit_log.add(outcome="stored")
         return event_response(stored, 201, {"Location": f"{path_of(request)}/{stored.event.id}"})
     require_same(stored, content, request)
+    audit_log.add(outcome="replayed")
     return event_response(stored, 200, {"Idempotent-Replayed": "true"})
 
 
@@ -53,6 +55,9 @@ def results(
         else result(entry, next(remaining), request)
         for entry in entries
     ]
+    statuses = [member["status"] for member in members]
+    stored, replayed = statuses.count(201), statuses.count(200)
+    audit_log.add(outcome="batch", stored=stored, replayed=replayed, refused=len(members) - stored - replayed)
     return json_response({"results": members}, MULTI_STATUS, {})
 
 
@@ -66,6 +71,8 @@ def result(content: Content, outcome: tuple[StoredEvent, bool] | Problem, reques
             require_same(stored, content, request)
     except (EventExists, EventConflict) as exc:
         return refusal(content.id, exc, request)
+    if is_new:
+        audit_log.stored(content.id, content.type)
     members = {"id": content.id, "etag": etag(stored), "created_at": stored.event.created_at}
     return {"status": 201 if is_new else 200, **members}
 
@@ -88,12 +95,15 @@ def found(stored: StoredEvent, request: Request) -> Response:
     # One private cache may serve callers of several tenants, so it may reuse a response for the same token only.
     caching = {"Cache-Control": f"private, max-age={age}, immutable", "Vary": "Authorization"}
     if headers.lists_etag(headers.of(request, "if-none-match"), etag(stored)):
+        audit_log.add(outcome="not-modified", type=stored.event.type)
         return Response("", {"ETag": etag(stored), **caching}, 304)
+    audit_log.add(outcome="found", type=stored.event.type)
     return event_response(stored, 200, caching)
 
 
 def page(events: EventPage, query: Query, parameters: Mapping[str, Sequence[str]] | None, request: Request) -> Response:
     """Return the response to a list."""
+    audit_log.add(outcome="listed", events=len(events.events))
     cursor = query.cursor(events.continue_after)
     fields = {"Cache-Control": "no-store"}
     if events.has_more:
@@ -109,11 +119,14 @@ def event_response(stored: StoredEvent, status: int, fields: dict[str, str]) -> 
 
 def json_response(body: Any, status: int, fields: dict[str, str]) -> Response:
     """Return a response with a JSON body and more headers."""
-    return Response(msgspec.json.encode(body).decode(), {"Content-Type": "application/json", **fields}, status)
+    text = msgspec.json.encode(body)
+    audit_log.add(response_bytes=len(text))
+    return Response(text.decode(), {"Content-Type": "application/json", **fields}, status)
 
 
 def problem_response(error: Problem, request: Request | None) -> Response:
     """Return the response of a problem."""
+    audit_log.add(outcome=error.type)
     return Response(error.body(None if request is None else request_id(request)), error.headers, error.status)
 
 

@@ -15,11 +15,12 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from chalicelib import index
+from chalicelib import audit_log, index
+from chalicelib.caller import Caller
 from chalicelib.dynamodb import Item, Table
-from chalicelib.event import CallerFields, Content, Event, sent_fields, timestamp
+from chalicelib.event import CallerFields, Content, Event, digest_of, sent_fields, timestamp
 from chalicelib.listing import Query
-from chalicelib.problem import EventNotFound, StoreUnavailable
+from chalicelib.problem import EventNotFound, StoredEventAltered, StoreUnavailable
 
 SECONDS_A_DAY = 86_400
 THREADS = 16  # calls of DynamoDB that one request makes at the same time
@@ -44,6 +45,10 @@ class StoredEvent(Struct, frozen=True):
         return self.expires_at is not None and self.expires_at <= time.time()
 
 
+# The event that is stored and whether this call wrote it, or why neither is known.
+WriteResult = tuple[StoredEvent, bool] | StoreUnavailable | StoredEventAltered
+
+
 class EventPage(Struct, frozen=True):
     """The events on a page of a list, whether there may be more, and the position to continue after."""
 
@@ -53,19 +58,20 @@ class EventPage(Struct, frozen=True):
 
 
 class EventStore:
-    """The events of one tenant. The table holds the events of all tenants; its key `pk` is `<tenant>/<id>`."""
+    """The events of a caller's tenant. The table holds the events of all tenants; its key `pk` is `<tenant>/<id>`."""
 
-    def __init__(self, table: Table, tenant: str, retention_days: int, shards: int) -> None:
+    def __init__(self, table: Table, caller: Caller, retention_days: int, shards: int) -> None:
         """With `retention_days` 0, events are kept for ever. `shards` is the number of parts of each index."""
         self._table = table
-        self._tenant = tenant
+        self._caller = caller
+        self._tenant = caller.tenant
         self._retention_days = retention_days
         self._shards = shards
 
     def write(self, content: Content) -> tuple[StoredEvent, bool]:
         """Store an event unless its id is taken. Return the event that is stored, and whether this call wrote it.
 
-        One conditional PutItem, no read. Raises StoreUnavailable.
+        One conditional PutItem, no read. Raises StoreUnavailable, StoredEventAltered.
         """
         # A retry can meet the item that its own first attempt wrote. This id tells it from another call's item.
         write_id = uuid.uuid4().hex
@@ -75,9 +81,11 @@ class EventStore:
             ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
             ExpressionAttributeValues={":now": {"N": str(int(time.time()))}},
         )
-        return _stored_event(item), is_new or item["write_id"]["S"] == write_id
+        if is_new:
+            return _stored_event(item), True
+        return self._unaltered(item), item.get("write_id") == {"S": write_id}
 
-    def write_all(self, contents: list[Content]) -> list[tuple[StoredEvent, bool] | StoreUnavailable]:
+    def write_all(self, contents: list[Content]) -> list[WriteResult]:
         """Store events as `write` does, in parallel. Return its result or its error for each of them, in order.
 
         Events with the same id are written one after another, in the order of the list.
@@ -86,7 +94,7 @@ class EventStore:
         for number, content in enumerate(contents):
             groups.setdefault(content.id, []).append(number)
 
-        def write_group(numbers: list[int]) -> dict[int, tuple[StoredEvent, bool] | StoreUnavailable]:
+        def write_group(numbers: list[int]) -> dict[int, WriteResult]:
             return {number: self._write_or_error(contents[number]) for number in numbers}
 
         results = {
@@ -95,7 +103,7 @@ class EventStore:
         return [results[number] for number in range(len(contents))]
 
     def read(self, event_id: str) -> StoredEvent:
-        """Return the event of an id. Raises EventNotFound, StoreUnavailable.
+        """Return the event of an id. Raises EventNotFound, StoreUnavailable, StoredEventAltered.
 
         An eventually consistent read costs half, and a hit is right because events never change. A miss is read again
         with a consistent read.
@@ -103,13 +111,13 @@ class EventStore:
         for consistent in (False, True):
             item = self._table.get(self._key(event_id), consistent)
             if item is not None:
-                stored = _stored_event(item)
+                stored = self._unaltered(item)
                 if not stored.is_expired:
                     return stored
         raise EventNotFound
 
     def find(self, query: Query) -> EventPage:
-        """Return a page of events. Raises StoreUnavailable if no event could be read.
+        """Return a page of events. Raises StoreUnavailable if no event could be read, and StoredEventAltered.
 
         A page that the deadline or the limit of bytes ends early has fewer events, and never a gap.
         """
@@ -118,14 +126,40 @@ class EventStore:
         page = page.first(count)
         return EventPage(events, page.has_more, page.continue_after)
 
-    def _write_or_error(self, content: Content) -> tuple[StoredEvent, bool] | StoreUnavailable:
+    def _write_or_error(self, content: Content) -> WriteResult:
         try:
             return self.write(content)
-        except StoreUnavailable as exc:
+        except (StoreUnavailable, StoredEventAltered) as exc:
             return exc
 
+    def _unaltered(self, item: Item) -> StoredEvent:
+        """Return the event of an item that was read. Raises StoredEventAltered unless it is what the API stored.
+
+        The digest covers the fields that the caller sent. The item's keys have copies of the id, the tenant and
+        `created_at`. An attribute that is missing or has another type was altered, too.
+        """
+        try:
+            stored = _stored_event(item)
+            if self._is_unaltered(item, stored):
+                return stored
+        except (KeyError, TypeError, ValueError):
+            pass
+        event_id = item["pk"]["S"].partition("/")[2]
+        audit_log.altered(self._tenant, event_id)
+        raise StoredEventAltered([event_id])
+
+    def _is_unaltered(self, item: Item, stored: StoredEvent) -> bool:
+        event = stored.event
+        if digest_of(event) != stored.digest or item["pk"]["S"] != f"{self._tenant}/{event.id}":
+            return False
+        # Events of old versions have no position.
+        return index.POSITION not in item or item[index.POSITION]["S"] == index.position_of(event.created_at, event.id)
+
     def _new_item(self, content: Content, write_id: str) -> Item:
-        """Return the item of an event that is stored now."""
+        """Return the item of an event that is stored now. `key_id` and `request_id` say who stores it.
+
+        No response contains these two.
+        """
         now = time.time()
         created_at = timestamp(datetime.fromtimestamp(now, UTC))
         attributes = {
@@ -136,10 +170,14 @@ class EventStore:
             "payload": bytes(content.payload).decode(),
             "digest": content.digest,
             "write_id": write_id,
+            "key_id": self._caller.key_id,
+            "request_id": self._caller.request_id,
         }
         item = {**self._key(content.id), **{name: {"S": value} for name, value in attributes.items()}}
-        if self._retention_days:
-            item["expires_at"] = {"N": str(int(now) + self._retention_days * SECONDS_A_DAY)}
+        retentions = [self._retention_days * SECONDS_A_DAY, self._caller.retention]  # of the stage and of the token
+        seconds = min((retention for retention in retentions if retention), default=None)
+        if seconds is not None:
+            item["expires_at"] = {"N": str(int(now) + seconds)}
         return item
 
     def _positions(self, query: Query) -> index.Page:
@@ -195,14 +233,22 @@ class EventStore:
         """Return the events at positions. Those whose retention has ended, and those that were removed, are left out.
 
         A first read that is behind the index is read again consistently. An expired event's id may be used again, so
-        the item of an id can be at another position.
+        the item of an id can be at another position. Raises StoredEventAltered with all altered events.
         """
         found: dict[str, StoredEvent] = {}
+        altered: list[str] = []
         for consistent in (False, True):
             keys = [self._key(index.id_at(position)) for position in positions if position not in found]
             if keys:
                 for item in self._table.batch_get(_distinct(keys), consistent):
-                    found[item[index.POSITION]["S"]] = _stored_event(item)
+                    try:
+                        stored = self._unaltered(item)
+                    except StoredEventAltered as exc:
+                        altered += exc.ids
+                    else:
+                        found[index.position_of(stored.event.created_at, stored.event.id)] = stored
+            if altered:
+                raise StoredEventAltered(altered)
         return {position: stored for position, stored in found.items() if not stored.is_expired}
 
     def _key(self, event_id: str) -> Item:

@@ -20,6 +20,8 @@ from chalicelib.problem import Unauthorized
 WRITE, READ = SCOPES = ("events:write", "events:read")
 TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
+NUMBERS, IDENTITIES = ("expires_at", "revoked_at", "retention"), ("created_by", "rotated_by", "revoked_by")  # optional
+
 ALPHABET = digits + ascii_letters
 KEY_ID_LENGTH, RANDOM_LENGTH, CHECKSUM_LENGTH = 16, 43, 6  # characters; 62**43 > 2**256, 62**6 > 2**32
 
@@ -32,7 +34,11 @@ BEARER = (
 
 
 class Token(Struct, frozen=True):
-    """A token as the table stores it. Times are in epoch seconds; None is never."""
+    """A token as the table stores it. Times are in epoch seconds; None is never.
+
+    `retention` is the most seconds that an event of this token is kept; None is no limit. `created_by`, `rotated_by`
+    and `revoked_by` are AWS identities; None is unknown, as in tokens of old versions.
+    """
 
     key_id: str
     secret_sha256: str  # hexadecimal
@@ -42,6 +48,10 @@ class Token(Struct, frozen=True):
     created_at: int
     expires_at: int | None = None
     revoked_at: int | None = None
+    retention: int | None = None
+    created_by: str | None = None
+    rotated_by: str | None = None
+    revoked_by: str | None = None
 
     def is_valid(self, now: float) -> bool:
         """Tell whether the token is valid at a time (epoch seconds)."""
@@ -108,6 +118,6 @@ def from_item(item: Item) -> Token:
         scopes=frozenset(item["scopes"]["SS"]),
         name=item["name"]["S"],
         created_at=int(item["created_at"]["N"]),
-        expires_at=int(item["expires_at"]["N"]) if "expires_at" in item else None,
-        revoked_at=int(item["revoked_at"]["N"]) if "revoked_at" in item else None,
+        **{name: int(item[name]["N"]) for name in NUMBERS if name in item},
+        **{name: item[name]["S"] for name in IDENTITIES if name in item},
     )

@@ -65,7 +65,7 @@ def measure(contestant: Contestant, settings: dict[str, str]) -> dict[str, float
     command = [sys.executable, "-S", "-P", str(Path(__file__).with_name("probe.py")), str(folder), str(RUNTIME)]
     command += [module, function, str(WARM_REQUESTS), json.dumps(measured_events())]
     result = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(result.stdout)
+    return json.loads(result.stdout.splitlines()[-1])  # before it are the handler's log lines
 
 
 def print_table(contestants: list[Contestant], rounds: list[list[dict[str, float]]], protocol: str) -> None:

@@ -11,17 +11,26 @@ from typing import Any
 TOKEN = "_".join(("evt", "4fJq0ZpXn2RkYw8T", "1YmVzdCBzZWNyZXQgb2YgYSBiZW5jaG1hcmsgMTIzND2Pex3q"))
 
 
+PAYLOAD = '{"customer":{"id":"c-77","name":"Ada"},"lines":[{"sku":"A1","qty":2}],"total":42.50}'
+
+
+def digest(event_id: str) -> str:
+    """Return the digest of a listed event."""
+    return hashlib.sha256(f'{{"id":"{event_id}","payload":{PAYLOAD},"type":"order.paid"}}'.encode()).hexdigest()
+
+
 class DynamoDBStub(BaseHTTPRequestHandler):
     """Accepts each PutItem without storing it. Returns a fixed event, list or token to each read."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     ITEM = {
+        "pk": {"S": "acme/order-1001"},
         "id": {"S": "order-1001"},
         "type": {"S": "order.paid"},
         "created_at": {"S": "2026-01-31T09:30:00.000Z"},
-        "payload": {"S": '{"customer":{"id":"c-77","name":"Ada"},"lines":[{"sku":"A1","qty":2}],"total":42.50}'},
-        "digest": {"S": "0" * 64},
+        "payload": {"S": PAYLOAD},
+        "digest": {"S": digest("order-1001")},
         "write_id": {"S": "0" * 32},
     }
     LISTED = 20  # events on a page
@@ -53,6 +62,8 @@ class DynamoDBStub(BaseHTTPRequestHandler):
         if operation == "BatchGetItem":
             ((table, read),) = call["RequestItems"].items()
             items = [self.ITEM | entry(int(key["pk"]["S"].rpartition("-")[2])) for key in read["Keys"]]
+            for item in items:
+                item["digest"] = {"S": digest(item["id"]["S"])}
             return {"Responses": {table: items}, "UnprocessedKeys": {}}
         return {}
 

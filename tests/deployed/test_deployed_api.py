@@ -4,14 +4,16 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from botocore.exceptions import ClientError
 from callers import CALLERS, SPELLINGS, Caller, bearer, check, check_spelling, token_of
-from chalicelib.token import READ, WRITE
-from deployed.functions import AUTHORIZER, log_streams
+from chalicelib.token import READ, SCOPES, WRITE
+from deployed.functions import AUTHORIZER, EVENTS, log_streams
 from targets import UrlApi, an_event, get, post
 from token_admin import TokenAdmin
+from token_stage import flush_token_cache
 
 from emulator.stack import PROJECT, Stack
 
@@ -21,9 +23,10 @@ CONTRACT_SUITE = [
 ]  # fmt: skip
 
 
-def test_contract_holds(stack: Stack, url_api: UrlApi) -> None:
-    """The contract suite passes against the deployed API."""
-    environment = {**os.environ, "EVENT_API_TOKEN": stack.token()}
+def test_contract_holds(url_api: UrlApi, admin: TokenAdmin) -> None:
+    """The contract suite passes against the deployed API, with a token like that of the documentation."""
+    text, _ = admin.create("contract", "contract", frozenset(SCOPES), None, 86_400)
+    environment = {**os.environ, "EVENT_API_TOKEN": text}
     command = [*CONTRACT_SUITE, f"http://{url_api.host}{url_api.path}"]
     run = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
@@ -71,19 +74,32 @@ def test_cached_policy_adds_no_scope(bare_api: UrlApi, admin: TokenAdmin, first:
 
 
 def test_revoked_token_is_refused_when_the_cache_has_no_policy_of_it(
-    stack: Stack, bare_api: UrlApi, admin: TokenAdmin
+    stack: Stack, bare_api: UrlApi, admin: TokenAdmin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gateway caches a token's policy for the stage's time; without a cached policy it refuses a revoked token."""
     gateway = stack.aws.client("apigateway")
-    *_, api_id, stage = bare_api.path.split("/")
+    *_, api_id, _ = bare_api.path.split("/")
     (authorizer,) = gateway.get_authorizers(restApiId=api_id)["items"]
     assert authorizer["authorizerResultTtlInSeconds"] == int(stack.settings["token_cache_seconds"])
     text = token_of(admin, READ)
     assert get(bare_api, "unknown", Authorization=bearer(text)).status == 404
     admin.revoke(text.split("_")[1])
     assert get(bare_api, "unknown", Authorization=bearer(text)).status == 404
-    gateway.flush_stage_authorizers_cache(restApiId=api_id, stageName=stage)
+    monkeypatch.setenv("LOCAL_AWS_DIR", str(stack.folder))
+    flush_token_cache("emulated")
     assert get(bare_api, "unknown", Authorization=bearer(text)).status == 401
+
+
+def test_gateway_passes_the_key_id_and_the_retention_on(stack: Stack, bare_api: UrlApi, admin: TokenAdmin) -> None:
+    """A stored event names its token and its request. A token's retention shortens the stage's."""
+    text, _ = admin.create("acme", "short", frozenset(SCOPES), None, 3600)
+    event = an_event()
+    for status in (201, 200):
+        assert post(bare_api, event, Authorization=bearer(text)).status == status
+    key = {"pk": {"S": f"acme/{event['id']}"}}
+    item = stack.aws.client("dynamodb").get_item(TableName=EVENTS, Key=key)["Item"]
+    assert item["key_id"]["S"] == text.split("_")[1] and item["request_id"]["S"]
+    assert time.time() < int(item["expires_at"]["N"]) <= time.time() + 3600
 
 
 def test_malformed_token_invokes_no_function(stack: Stack, bare_api: UrlApi) -> None:

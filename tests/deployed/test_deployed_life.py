@@ -1,6 +1,7 @@
 """The deployed stage's life after its first deployment, in order: changes, its logs, its end."""
 
 import http.client
+import json
 import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,14 +104,15 @@ def test_running_stage_can_get_a_key_a_firewall_and_limits(stack: Stack, bare_ap
 def test_no_log_has_a_token_a_secret_or_a_payload(
     stack: Stack, url_api: UrlApi, bare_api: UrlApi, admin: TokenAdmin
 ) -> None:
-    """The functions log requests of every kind of caller, and none of the three.
+    """The functions log requests of every kind of caller, and none of the three. The audit log has a stored event.
 
     The emulated gateway writes no access log; terraform/tests check its format.
     """
     for caller in CALLERS:
         for method in ("POST", "GET"):
             check(bare_api, admin, caller, method)
-    assert CANARY in post(url_api, an_event()).body.decode()
+    event = an_event()
+    assert CANARY in post(url_api, event).body.decode()
     client = stack.aws.client("logs")
     texts = []
     for group in client.describe_log_groups()["logGroups"]:
@@ -118,6 +120,10 @@ def test_no_log_has_a_token_a_secret_or_a_payload(
         texts += [event["message"] for page in pages for event in page["events"]]
     assert len(texts) > 100
     assert leaks("\n".join(texts)) == []
+    lines = [json.loads(text) for text in texts if text.startswith("{")]
+    (line,) = [line for line in lines if line.get("event_id") == event["id"]]
+    outcome, key_id = (line["outcome"], line["status"]), stack.token().split("_")[1]
+    assert (outcome, line["tenant"], line["key_id"]) == (("stored", 201), "local", key_id)
 
 
 def test_destroy_leaves_nothing(stack: Stack) -> None:
