@@ -240,7 +240,7 @@ def test_contract_token_goes_to_the_environment_only(tmp_path: Path, fail: bool)
     )
     assert (tmp_path / "arguments").read_text().split()[1:] == [
         "create", "--stage", "prod", "--tenant", "contract", "--name", "contract",
-        "--scope", "events:write", "--scope", "events:read", "--expires", "90d",
+        "--scope", "events:write", "--scope", "events:read", "--expires", "90d", "--retention", "1d",
     ]  # fmt: skip
     if fail:
         assert result.returncode != 0 and not (tmp_path / "gh-input").exists()
