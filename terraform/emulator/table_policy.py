@@ -45,7 +45,7 @@ def evaluate_table_policies() -> None:
 
 def table_policy(arn: str) -> tuple[dict[str, Any], str] | None:
     """Return the policy of a table, or of an index's table, and the account that owns it."""
-    # pylint: disable-next=protected-access  # ministack's own state is read
+    # pylint: disable=protected-access  # ministack's own state is read
     entry = service("dynamodb")._resource_policies.get(arn.partition("/index/")[0])
     return (json.loads(entry["Policy"]), arn.split(":")[4]) if entry else None
 
