@@ -567,7 +567,7 @@ def test_unknown_path_gets_404(api: Api, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
-    [(method, "/events", {"GET", "POST"}) for method in ("PUT", "PATCH", "DELETE", "OPTIONS")]
+    [(method, "/events", {"GET", "HEAD", "POST"}) for method in ("PUT", "PATCH", "DELETE", "OPTIONS")]
     + [(method, "/events/a", {"GET", "HEAD"}) for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS")],
 )
 def test_other_method_gets_405_with_allow(api: Api, method: str, path: str, allow: set[str]) -> None:

@@ -315,10 +315,3 @@ def test_head_returns_the_headers_of_a_list(api: Api) -> None:
     response = api.request("HEAD", "/events?limit=1")
     assert (response.status, response.body, response.headers["cache-control"]) == (200, b"", "no-store")
     assert api.request("HEAD", "/events?limit=0").status == 400
-
-
-def test_other_method_gets_405(api: Api) -> None:
-    """The response to another method names the methods of the list and of POST."""
-    response = api.request("DELETE", "/events")
-    assert response.status == 405
-    assert {method.strip() for method in response.headers["allow"].split(",")} == {"GET", "HEAD", "POST"}
