@@ -42,7 +42,9 @@ def run(*command: str | Path, cwd: Path, check: bool = True) -> subprocess.Compl
     """Run a command. If it fails, fail the test with the end of the output."""
     # Each root keeps the providers that `init` downloads, so that the next run starts faster.
     data = ROOT / "build" / "terraform-tests" / cwd.name
-    environment = {**os.environ, "TF_DATA_DIR": str(data), "NO_COLOR": "1"}
+    # `make test` runs the tests: its variables would change the output of the make that a test runs.
+    others = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    environment = {**others, "TF_DATA_DIR": str(data), "NO_COLOR": "1"}
     result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     if check and result.returncode:
         output = f"{result.stdout}\n{result.stderr}".strip()[-MAX_OUTPUT:]
