@@ -78,7 +78,8 @@ region: ## print a stage's region: make region STAGE=prod
 	@echo "$(call region_of,$(STAGE))"
 
 init: ## connect terraform/ to a stage's state; make plan does this too: make init STAGE=dev
-	@$(terraform) init -input=false -reconfigure $(lockfile) -backend-config=stages/$(STAGE).s3.tfbackend \
+	@TF_CLI_CONFIG_FILE="$${TF_CLI_CONFIG_FILE:-$(CURDIR)/terraform/providers.tfrc}" \
+	  $(terraform) init -input=false -reconfigure $(lockfile) -backend-config=stages/$(STAGE).s3.tfbackend \
 	  -backend-config=region=$(call region_of,prod) \
 	  -backend-config=bucket=event-api-state-$(or $(AWS_ACCOUNT_ID),$(error make $@: AWS_ACCOUNT_ID is not set: set it, as in \
 	  make $@ STAGE=$(STAGE) AWS_ACCOUNT_ID=123456789012))
@@ -92,7 +93,8 @@ plan: check-package init ## plan a packaged stage in the account of your AWS cre
 
 show-plan: ## print the plan of make plan as Markdown, for the summary of a workflow: make show-plan STAGE=dev
 	@mkdir -p build && $(terraform) show -no-color $(STAGE).tfplan >build/plan.txt
-	@echo "## The plan of $(STAGE)"; echo; head -c 700000 build/plan.txt | sed 's/^/    /'
+	@test "$$(wc -c <build/plan.txt)" -le 700000 || { echo "make show-plan: the plan is longer than GitHub can show: deploy by hand, or in smaller changes." >&2; exit 1; }
+	@echo "## The plan of $(STAGE)"; echo; sed 's/^/    /' build/plan.txt
 
 # The plan and the choice of the providers' versions: Terraform applies a plan only with the same versions.
 pack-plan: ## put the plan of make plan into build/plan.tar, and print its SHA-256: make pack-plan STAGE=dev

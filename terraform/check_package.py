@@ -237,11 +237,25 @@ def shown(value: Any) -> str:
     return text if len(text) <= 120 else f"{text[:120]}..."
 
 
+# Terraform's plan does not show provisioners, so no reviewer would see their commands. Modules can come from anywhere.
+HIDDEN_BLOCK = re.compile(r"""(?m)(?:^|\{)[ \t]*(provisioner|module|data[ \t]+"external")[ \t]""")
+
+
+def check_own_files(root: Path) -> None:
+    """Raise Refused if the project's own Terraform contains a program that the plan does not show."""
+    for path in sorted(root.glob("*.tf")):
+        if found := HIDDEN_BLOCK.search(path.read_text(encoding="utf-8")):
+            raise Refused(f"{path.name} has a block {found[1]}")
+    if others := sorted({path.name for path in root.glob("*.tf.json")} - {"chalice.tf.json"}):
+        raise Refused(f"there is a file {others[0]}")
+
+
 def main(stage: str) -> None:
     """Exit with a sentence if the package is refused."""
     if stage not in STAGES:
         sys.exit(f"make plan: there is no stage {stage}; the stages are {', '.join(STAGES)}.")
     try:
+        check_own_files(TERRAFORM)
         check((TERRAFORM / "chalice.tf.json").read_bytes(), stage)
     except FileNotFoundError:
         sys.exit(f"make plan: nothing is packaged: run `make package STAGE={stage}`.")

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +13,7 @@ from typing import Any
 import check_package
 import pytest
 from changes import Json
-from check_package import Refused, check, resource_rules
+from check_package import Refused, check, check_own_files, resource_rules
 from processes import ROOT
 
 HANDLER = ("resource", "aws_lambda_function", "api_handler")
@@ -312,3 +314,53 @@ def test_check_runs_before_terraform() -> None:
     lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
     checked = lines.index('python3 terraform/check_package.py "prod"')
     assert checked < min(number for number, line in enumerate(lines) if line.startswith("terraform "))
+
+
+# The project's own files
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("a.tf", 'resource "aws_x" "y" {\n  provisioner "local-exec" {\n', "a.tf has a block provisioner"),
+        ("a.tf", 'resource "aws_x" "y" { provisioner "local-exec" {}}', "a.tf has a block provisioner"),
+        ("a_override.tf", 'module "x" {\n', "a_override.tf has a block module"),
+        ("a.tf", 'data  "external" "x" {\n', 'a.tf has a block data  "external"'),
+        ("a.tf.json", "{}", "there is a file a.tf.json"),
+    ],
+)
+def test_program_in_our_own_terraform_is_refused(tmp_path: Path, name: str, text: str, sentence: str) -> None:
+    """A program that Terraform's plan does not show is refused before Terraform starts."""
+    (tmp_path / name).write_text(text)
+    with pytest.raises(Refused) as error:
+        check_own_files(tmp_path)
+    assert str(error.value) == sentence
+
+
+def test_our_own_terraform_is_accepted() -> None:
+    """The stages' root has no program that the plan does not show."""
+    check_own_files(ROOT / "terraform")
+
+
+@pytest.mark.skipif(shutil.which("terraform") is None, reason="Terraform is not on the PATH.")
+def test_provider_that_only_the_state_names_is_not_installed(tmp_path: Path) -> None:
+    """Whoever can write the state cannot make Terraform install another provider."""
+    resource = {"mode": "managed", "type": "x_y", "name": "z", "provider": 'provider["registry.terraform.io/evil/x"]'}
+    state = {"version": 4, "terraform_version": "1.11.4", "serial": 1, "lineage": "a", "outputs": {}}
+    state["resources"] = [resource | {"instances": [{"schema_version": 0, "attributes": {"id": "1"}}]}]
+    (tmp_path / "terraform.tfstate").write_text(json.dumps(state))
+    (tmp_path / "main.tf").write_text("")
+    others = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    environment = others | {"TF_CLI_CONFIG_FILE": str(ROOT / "terraform" / "providers.tfrc"), "NO_COLOR": "1"}
+    command = ["terraform", "init", "-input=false", "-no-color"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode != 0
+    assert "evil/x was not found in any of the search locations" in " ".join(result.stderr.replace("│", "").split())
+
+
+def test_make_init_uses_this_configuration() -> None:
+    """Each command that installs providers for a stage allows AWS's only."""
+    makefile = (ROOT / "Makefile").read_text()
+    (recipe,) = [part for part in makefile.split("\n\n") if part.startswith("init:")]
+    assert 'TF_CLI_CONFIG_FILE="$${TF_CLI_CONFIG_FILE:-$(CURDIR)/terraform/providers.tfrc}"' in recipe
+    assert makefile.count("$(terraform) init") == 1

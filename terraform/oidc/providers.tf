@@ -24,16 +24,16 @@ data "aws_partition" "this" {}
 locals {
   stages = toset(["dev", "staging", "prod"])
 
-  # Only a stage's tfvars file has its region.
-  regions = { for stage in local.stages : stage => one(
-    regex("(?m)^[ \\t]*region[ \\t]*=[ \\t]*\"([a-z0-9-]+)\"", file("${path.module}/../stages/${stage}.tfvars"))
-  ) }
+  # Only a stage's tfvars file has its region. A file with two such lines stops the plan: one of them may be in a comment.
+  regions = { for stage in local.stages : stage => one(one(
+    regexall("(?m)^[ \\t]*region[ \\t]*=[ \\t]*\"([a-z0-9-]+)\"", file("${path.module}/../stages/${stage}.tfvars"))
+  )) }
 
   # The stages whose tables, logs and key only a person may change. A deployment cannot end this: a push changes the tfvars
   # file, but only a person's apply of this root changes a boundary.
-  protected = toset([for stage in local.stages : stage if one(
-    regex("(?m)^[ \\t]*protected[ \\t]*=[ \\t]*\"?(true|false)\"?", file("${path.module}/../stages/${stage}.tfvars"))
-  ) == "true"])
+  protected = toset([for stage in local.stages : stage if one(one(
+    regexall("(?m)^[ \\t]*protected[ \\t]*=[ \\t]*\"?(true|false)\"?", file("${path.module}/../stages/${stage}.tfvars"))
+  )) == "true"])
 
   account   = data.aws_caller_identity.this.account_id
   partition = data.aws_partition.this.partition
