@@ -166,23 +166,42 @@ data "aws_iam_policy_document" "deploy_boundary" {
     }
   }
 
-  # AWS chooses the ids of APIs. The role cannot touch one that has the tag of another stage.
+  # AWS chooses the ids of APIs. The role cannot touch one that has another stage's tag key, even if it also has its own.
+  dynamic "statement" {
+    for_each = each.value.other_stages
+
+    content {
+      sid       = "NeverApiWithTag${replace(statement.value, "-", "")}"
+      effect    = "Deny"
+      actions   = ["apigateway:*"]
+      resources = ["*"]
+
+      condition {
+        test     = "Null"
+        variable = "aws:ResourceTag/${statement.value}"
+        values   = ["false"]
+      }
+    }
+  }
+
+  # AWS does not tell IAM whose API it is when a tag is set or removed. So the role can remove no tag.
   statement {
-    sid       = "NeverAnotherStage"
+    sid       = "NeverWithoutTags"
+    effect    = "Deny"
+    actions   = ["apigateway:DELETE", "apigateway:PATCH"]
+    resources = ["arn:${local.partition}:apigateway:*::/tags/*"]
+  }
+
+  statement {
+    sid       = "NeverTagsOfAnotherStage"
     effect    = "Deny"
     actions   = ["apigateway:*"]
     resources = ["*"]
 
     condition {
-      test     = "Null"
-      variable = "aws:ResourceTag/stage"
-      values   = ["false"]
-    }
-
-    condition {
-      test     = "StringNotEquals"
-      variable = "aws:ResourceTag/stage"
-      values   = [each.key]
+      test     = "ForAnyValue:StringEqualsIgnoreCase"
+      variable = "aws:TagKeys"
+      values   = each.value.other_stages
     }
   }
 }

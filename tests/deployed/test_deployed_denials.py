@@ -136,6 +136,39 @@ def test_deployment_can_neither_claim_nor_change_a_key(
     assert refused(stack, deployer, "kms", "create_key", Tags=OURS)
 
 
+@pytest.fixture(name="prods_api")
+def _prods_api(stack: Stack) -> Iterator[dict[str, str]]:
+    """Prod's API, with the tags that Terraform sets: its id and its ARN."""
+    gateway = stack.aws.client("apigateway")
+    tags = {"project": "event-api", "stage": "prod", "event-api-prod": "owner"}
+    api_id = gateway.create_rest_api(name="event-api-prod", tags=tags)["id"]
+    yield {"id": api_id, "arn": f"arn:aws:apigateway:{stack.region}::/restapis/{api_id}"}
+    gateway.delete_rest_api(restApiId=api_id)
+
+
+def test_deployment_cannot_take_over_another_stages_api(
+    stack: Stack, deployer: dict[str, str], prods_api: dict[str, str]
+) -> None:
+    """A deployment can add its own tags to prod's API. It still cannot change, read or delete that API."""
+    tags = {"project": "event-api", "stage": STAGE, f"event-api-{STAGE}": "owner"}
+    arn, api = {"resourceArn": prods_api["arn"]}, {"restApiId": prods_api["id"]}
+    patch = [{"op": "replace", "path": "/description", "value": "taken"}]
+    assert not refused(stack, deployer, "apigateway", "tag_resource", **arn, tags=tags)
+    for operation, call in [
+        ("tag_resource", {**arn, "tags": {"event-api-prod": "other"}}),
+        ("untag_resource", {**arn, "tagKeys": ["event-api-prod"]}),
+        ("untag_resource", {**arn, "tagKeys": ["stage"]}),
+        ("get_rest_api", api),
+        ("put_rest_api", {**api, "body": b'{"swagger": "2.0", "info": {"title": "taken"}, "paths": {}}'}),
+        ("update_rest_api", {**api, "patchOperations": patch}),
+        ("create_deployment", {**api, "stageName": STAGE}),
+        ("delete_rest_api", api),
+    ]:
+        assert refused(stack, deployer, "apigateway", operation, **call), operation
+    found = stack.aws.client("apigateway").get_rest_api(**api)["tags"]
+    assert found == {**tags, "event-api-prod": "owner"}
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_deployment_cannot_change_a_function_role(stack: Stack, deployer: dict[str, str], role: str) -> None:
     """A deployment cannot give a function's role other permissions, or another trust: also not by a new role."""
