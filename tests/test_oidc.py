@@ -256,6 +256,8 @@ API_STAGE = f"{API}/abc/stages/dev"
 API_TAGS = f"arn:aws:apigateway:{REGION}::/tags/arn%3Aaws%3Aapigateway%3A{REGION}%3A%3A%2Frestapis%2Fabc"
 FIREWALL = f"arn:aws:wafv2:{REGION}:{ACCOUNT}:regional/webacl/event-api-dev/abc"
 FIREWALL_GROUP = f"arn:aws:wafv2:{REGION}:{ACCOUNT}:regional/managedruleset/AWS/AWSManagedRulesCommonRuleSet"
+SCALING = f"arn:aws:application-autoscaling:{REGION}:{ACCOUNT}:scalable-target/abc"
+ACCESS_LOG = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/apigateway/event-api-dev"
 OURS = {"aws:ResourceTag/project": "event-api", "aws:ResourceTag/stage": "dev"}
 PRODS = OURS | {"aws:ResourceTag/stage": "prod"}
 ASKED = {"aws:RequestTag/project": "event-api", "aws:RequestTag/stage": "dev"}
@@ -264,6 +266,11 @@ OUR_API = OURS | {"aws:ResourceTag/event-api-dev": "owner"}
 PRODS_API = PRODS | {"aws:ResourceTag/event-api-prod": "owner"}
 TAKEN_API = OUR_API | PRODS_API  # prod's API, to which dev has added its own tag
 RETAGGED_API = PRODS_API | OURS  # prod's API, whose shared tags dev has overwritten
+
+
+def logs_to(destination: str) -> dict[str, str]:
+    """Return the context of a call that sets the destination of a stage's access log."""
+    return {"apigateway:Request/AccessLoggingDestination": destination}
 
 
 def asked(*keys: str, **tags: str) -> dict[str, Any]:
@@ -285,6 +292,12 @@ ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Act
         ("apigateway:PUT", f"{API}/abc", OUR_API),
         ("apigateway:POST", f"{API}/abc/deployments", OUR_API),
         ("apigateway:PUT", API_TAGS, asked()),
+        ("apigateway:POST", f"{API}/abc/stages", OUR_API),
+        ("apigateway:PATCH", API_STAGE, OUR_API),
+        ("apigateway:PATCH", API_STAGE, OUR_API | logs_to(ACCESS_LOG)),
+        ("application-autoscaling:TagResource", SCALING, {}),
+        ("application-autoscaling:PutScalingPolicy", SCALING, {"application-autoscaling:service-namespace": "dynamodb"}),
+        ("wafv2:DisassociateWebACL", API_STAGE, {}),
         ("apigateway:SetWebACL", API_STAGE, OUR_API),
         ("dynamodb:CreateTable", TABLE, {}),
         ("dynamodb:CreateTable", TOKEN_TABLE, {}),
@@ -339,6 +352,14 @@ NEVER: list[tuple[str, str, dict[str, Any]]] = [
     ("apigateway:PATCH", API_TAGS, asked()),
     *((f"apigateway:{verb}", API_TAGS, asked(key))
       for verb in ("POST", "PUT") for key in ("event-api-prod", "event-api-staging", "Event-Api-Prod")),
+    *((f"lambda:{action}", FUNCTION, {}) for action in (
+        "CreateFunctionUrlConfig", "DeleteResourcePolicy", "PutFunctionEventInvokeConfig", "PutResourcePolicy",
+        "PutRuntimeManagementConfig", "UpdateFunctionUrlConfig",
+    )),
+    ("wafv2:GetSampledRequests", FIREWALL, {}),
+    *((f"application-autoscaling:{action}", SCALING, {"application-autoscaling:service-namespace": namespace})
+      for action in ("DeleteScalingPolicy", "DeregisterScalableTarget", "PutScheduledAction", "RegisterScalableTarget")
+      for namespace in ("ecs", "lambda")),
     *((f"kms:{action}", KEY, tags) for tags in ({}, OURS, PRODS, ASKED) for action in (
         "CreateAlias", "DisableKey", "PutKeyPolicy", "ScheduleKeyDeletion", "TagResource", "UntagResource",
         "UpdateAlias",
@@ -398,6 +419,12 @@ NEVER: list[tuple[str, str, dict[str, Any]]] = [
 # A deploy role's own policies allow these actions. Its boundary denies them.
 ONLY_BY_BOUNDARY: list[tuple[str, str, dict[str, Any]]] = [
     *changes_of_an_api(TAKEN_API),
+    *((verb, f"{API}/abc/stages{part}", OUR_API | logs_to(destination))
+      for verb, part in (("apigateway:POST", ""), ("apigateway:PATCH", "/dev"), ("apigateway:PUT", "/dev"))
+      for destination in (
+        LOG, ACCESS_LOG.replace("-dev", "-prod"), f"{ACCESS_LOG}-other",
+        f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/amazon-apigateway-other",
+    )),
     ("apigateway:GET", f"{API}/abc", PRODS_API),
     ("apigateway:GET", f"{API}/abc", TAKEN_API),
     ("apigateway:POST", API, asked("event-api-prod")),
@@ -508,18 +535,21 @@ PROTECTED = [  # what a deployment of a protected stage can neither create, chan
         "AssociateKmsKey", "CreateLogGroup", "DeleteLogGroup", "DeleteRetentionPolicy", "DisassociateKmsKey",
         "PutRetentionPolicy", "PutDataProtectionPolicy",
     )),
+    *((f"lambda:{action}", f"arn:aws:lambda:{PROD}:{ACCOUNT}:function:event-api-prod{part}")
+      for action in ("AddPermission", "RemovePermission") for part in ("", ":live", "-authorizer", "-authorizer:live")),
+    ("wafv2:DisassociateWebACL", f"arn:aws:apigateway:{PROD}::/restapis/abc/stages/prod"),
     ("logs:DeleteLogStream", f"arn:aws:logs:{PROD}:{ACCOUNT}:log-group:/aws/lambda/event-api-prod:log-stream:a"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("action", "resource"), PROTECTED)
 def test_deployment_cannot_change_what_is_protected(plans: Plans, action: str, resource: str) -> None:
-    """The boundary of a protected stage denies every change of its tables and logs, even to an administrator."""
-    boundary = of_stage(plans, "prod", "deploy_boundary")
-    assert not allowed([ADMINISTRATOR], action, resource, {}, boundary)
+    """The boundary of a protected stage denies changes of its tables, logs and callers, even to an administrator."""
+    boundary, by_gateway = of_stage(plans, "prod", "deploy_boundary"), {"lambda:Principal": "apigateway.amazonaws.com"}
+    assert not allowed([ADMINISTRATOR], action, resource, by_gateway, boundary)
     unprotected = of_stage(plans, "dev", "deploy_boundary")
     of_dev = resource.replace("event-api-prod", "event-api-dev").replace(PROD, REGION)
-    assert allowed([ADMINISTRATOR], action, of_dev, {}, unprotected)  # so the denial is the protection's
+    assert allowed([ADMINISTRATOR], action, of_dev, by_gateway, unprotected)  # so the denial is the protection's
 
 
 @pytest.mark.parametrize(

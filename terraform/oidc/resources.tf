@@ -10,7 +10,12 @@ locals {
     alarms        = "${local.arn[stage].cloudwatch}:alarm:${local.alarm_prefix}${stage}-events-*"
     log_groups    = local.log_groups[stage]
     # Each log group, and its log streams.
-    log_arns        = flatten([for arn in values(local.log_groups[stage]) : [arn, "${arn}:*"]])
+    log_arns = flatten([for arn in values(local.log_groups[stage]) : [arn, "${arn}:*"]])
+    # All tables, logs and log streams of the stage, with fewer characters.
+    protected = [
+      "${local.arn[stage].dynamodb}:table/event-api-${stage}-*",
+      "${local.arn[stage].logs}:log-group:*event-api-${stage}*",
+    ]
     firewall        = "${local.arn[stage].wafv2}:regional/webacl/event-api-${stage}/*"
     firewall_groups = "${local.arn[stage].wafv2}:regional/managedruleset/*/*"
     tags            = { "aws:ResourceTag/project" = "event-api", "aws:ResourceTag/stage" = stage }

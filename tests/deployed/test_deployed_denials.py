@@ -165,7 +165,7 @@ def test_deployment_cannot_take_over_another_stages_api(
         ("delete_rest_api", api),
     ]:
         assert refused(stack, deployer, "apigateway", operation, **call), operation
-    found = stack.aws.client("apigateway").get_rest_api(**api)["tags"]
+    found = stack.aws.client("apigateway").get_tags(**arn)["tags"]
     assert found == {**tags, "event-api-prod": "owner"}
 
 
