@@ -268,6 +268,11 @@ TAKEN_API = OUR_API | PRODS_API  # prod's API, to which dev has added its own ta
 RETAGGED_API = PRODS_API | OURS  # prod's API, whose shared tags dev has overwritten
 
 
+def scaling_of(namespace: str) -> dict[str, str]:
+    """Return the context of a call that changes the scaling of an AWS service."""
+    return {"application-autoscaling:service-namespace": namespace}
+
+
 def logs_to(destination: str) -> dict[str, str]:
     """Return the context of a call that sets the destination of a stage's access log."""
     return {"apigateway:Request/AccessLoggingDestination": destination}
@@ -296,7 +301,7 @@ ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Act
         ("apigateway:PATCH", API_STAGE, OUR_API),
         ("apigateway:PATCH", API_STAGE, OUR_API | logs_to(ACCESS_LOG)),
         ("application-autoscaling:TagResource", SCALING, {}),
-        ("application-autoscaling:PutScalingPolicy", SCALING, {"application-autoscaling:service-namespace": "dynamodb"}),
+        ("application-autoscaling:PutScalingPolicy", SCALING, scaling_of("dynamodb")),
         ("wafv2:DisassociateWebACL", API_STAGE, {}),
         ("apigateway:SetWebACL", API_STAGE, OUR_API),
         ("dynamodb:CreateTable", TABLE, {}),
@@ -357,7 +362,7 @@ NEVER: list[tuple[str, str, dict[str, Any]]] = [
         "PutRuntimeManagementConfig", "UpdateFunctionUrlConfig",
     )),
     ("wafv2:GetSampledRequests", FIREWALL, {}),
-    *((f"application-autoscaling:{action}", SCALING, {"application-autoscaling:service-namespace": namespace})
+    *((f"application-autoscaling:{action}", SCALING, scaling_of(namespace))
       for action in ("DeleteScalingPolicy", "DeregisterScalableTarget", "PutScheduledAction", "RegisterScalableTarget")
       for namespace in ("ecs", "lambda")),
     *((f"kms:{action}", KEY, tags) for tags in ({}, OURS, PRODS, ASKED) for action in (
