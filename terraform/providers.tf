@@ -2,10 +2,12 @@ provider "aws" {
   region = var.region
 
   default_tags {
-    # The deploy role may change only APIs with these two tags, because AWS chooses the ids of APIs.
+    # AWS chooses the ids of APIs and keys. A deploy role recognises its stage's API by a tag key that only this stage has,
+    # and the stage's key by the tags `project` and `stage`.
     tags = {
-      project = "event-api"
-      stage   = var.stage
+      project                  = "event-api"
+      stage                    = var.stage
+      "event-api-${var.stage}" = "owner"
     }
   }
 }

@@ -256,9 +256,35 @@ API_STAGE = f"{API}/abc/stages/dev"
 API_TAGS = f"arn:aws:apigateway:{REGION}::/tags/arn%3Aaws%3Aapigateway%3A{REGION}%3A%3A%2Frestapis%2Fabc"
 FIREWALL = f"arn:aws:wafv2:{REGION}:{ACCOUNT}:regional/webacl/event-api-dev/abc"
 FIREWALL_GROUP = f"arn:aws:wafv2:{REGION}:{ACCOUNT}:regional/managedruleset/AWS/AWSManagedRulesCommonRuleSet"
+SCALING = f"arn:aws:application-autoscaling:{REGION}:{ACCOUNT}:scalable-target/abc"
+ACCESS_LOG = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/apigateway/event-api-dev"
 OURS = {"aws:ResourceTag/project": "event-api", "aws:ResourceTag/stage": "dev"}
 PRODS = OURS | {"aws:ResourceTag/stage": "prod"}
 ASKED = {"aws:RequestTag/project": "event-api", "aws:RequestTag/stage": "dev"}
+# The tags of APIs. AWS does not send the tags of an API when a call sets or removes tags (API_TAGS).
+OUR_API = OURS | {"aws:ResourceTag/event-api-dev": "owner"}
+PRODS_API = PRODS | {"aws:ResourceTag/event-api-prod": "owner"}
+TAKEN_API = OUR_API | PRODS_API  # prod's API, to which dev has added its own tag
+RETAGGED_API = PRODS_API | OURS  # prod's API, whose shared tags dev has overwritten
+
+
+def scaling_of(namespace: str) -> dict[str, str]:
+    """Return the context of a call that changes the scaling of an AWS service."""
+    return {"application-autoscaling:service-namespace": namespace}
+
+
+def logs_to(destination: str) -> dict[str, str]:
+    """Return the context of a call that sets the destination of a stage's access log."""
+    return {"apigateway:Request/AccessLoggingDestination": destination}
+
+
+def asked(*keys: str, **tags: str) -> dict[str, Any]:
+    """Return the context of a call that sets tags, by default those of dev. Underscores in names become hyphens."""
+    tags = {"project": "event-api", "stage": "dev", "event_api_dev": "owner", **tags}
+    named = {name.replace("_", "-"): value for name, value in tags.items()}
+    return {f"aws:RequestTag/{name}": value for name, value in named.items()} | {"aws:TagKeys": [*named, *keys]}
+
+
 ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
@@ -267,11 +293,17 @@ ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Act
     [
         ("iam:PassRole", FUNCTION_ROLE, {"iam:PassedToService": "lambda.amazonaws.com"}),
         ("iam:PassRole", AUTHORIZER_ROLE, {"iam:PassedToService": "lambda.amazonaws.com"}),
-        ("apigateway:POST", API, ASKED),
-        ("apigateway:PUT", f"{API}/abc", OURS),
-        ("apigateway:POST", f"{API}/abc/deployments", OURS),
-        ("apigateway:PUT", API_TAGS, ASKED),
-        ("apigateway:SetWebACL", API_STAGE, OURS),
+        ("apigateway:POST", API, asked()),
+        ("apigateway:PUT", f"{API}/abc", OUR_API),
+        ("apigateway:POST", f"{API}/abc/deployments", OUR_API),
+        ("apigateway:PUT", API_TAGS, asked()),
+        ("apigateway:POST", f"{API}/abc/stages", OUR_API),
+        ("apigateway:PATCH", API_STAGE, OUR_API),
+        ("apigateway:PATCH", API_STAGE, OUR_API | logs_to(ACCESS_LOG)),
+        ("application-autoscaling:TagResource", SCALING, {}),
+        ("application-autoscaling:PutScalingPolicy", SCALING, scaling_of("dynamodb")),
+        ("wafv2:DisassociateWebACL", API_STAGE, {}),
+        ("apigateway:SetWebACL", API_STAGE, OUR_API),
         ("dynamodb:CreateTable", TABLE, {}),
         ("dynamodb:CreateTable", TOKEN_TABLE, {}),
         ("lambda:UpdateAlias", f"{FUNCTION}:live", {}),
@@ -298,6 +330,14 @@ def test_deploy_role_may_deploy(plans: Plans, action: str, resource: str, contex
     assert allowed(of_stage(plans, "dev", *POLICIES), action, resource, context, boundary)
 
 
+def changes_of_an_api(tags: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return calls that change the API with these tags."""
+    return [(f"apigateway:{verb}", f"{API}/abc{part}", tags) for verb, part in (
+        ("DELETE", ""), ("PATCH", ""), ("PUT", ""), ("POST", "/deployments"), ("PATCH", "/stages/dev"),
+        ("SetWebACL", "/stages/dev"),
+    )]  # fmt: skip
+
+
 # Neither a policy nor the boundary of a deploy role allows these actions, even if the role has administrator rights.
 NEVER: list[tuple[str, str, dict[str, Any]]] = [
     *((f"iam:{action}", role, {}) for role in (FUNCTION_ROLE, AUTHORIZER_ROLE) for action in (
@@ -311,7 +351,20 @@ NEVER: list[tuple[str, str, dict[str, Any]]] = [
     ("iam:CreateServiceLinkedRole", SERVICE_ROLE, {"iam:AWSServiceName": "backup.amazonaws.com"}),
     ("lambda:AddPermission", FUNCTION, {"lambda:Principal": "210987654321"}),
     ("lambda:AddPermission", f"{FUNCTION}:live", {"lambda:Principal": "*"}),
-    ("apigateway:DELETE", f"{API}/abc", PRODS),
+    *(call for tags in (PRODS_API, RETAGGED_API) for call in changes_of_an_api(tags)),
+    ("apigateway:DELETE", API_TAGS, {}),
+    *(("apigateway:DELETE", API_TAGS, {"aws:TagKeys": [key]}) for key in ("stage", "event-api-dev", "event-api-prod")),
+    ("apigateway:PATCH", API_TAGS, asked()),
+    *((f"apigateway:{verb}", API_TAGS, asked(key))
+      for verb in ("POST", "PUT") for key in ("event-api-prod", "event-api-staging", "Event-Api-Prod")),
+    *((f"lambda:{action}", FUNCTION, {}) for action in (
+        "CreateFunctionUrlConfig", "DeleteResourcePolicy", "PutFunctionEventInvokeConfig", "PutResourcePolicy",
+        "PutRuntimeManagementConfig", "UpdateFunctionUrlConfig",
+    )),
+    ("wafv2:GetSampledRequests", FIREWALL, {}),
+    *((f"application-autoscaling:{action}", SCALING, scaling_of(namespace))
+      for action in ("DeleteScalingPolicy", "DeregisterScalableTarget", "PutScheduledAction", "RegisterScalableTarget")
+      for namespace in ("ecs", "lambda")),
     *((f"kms:{action}", KEY, tags) for tags in ({}, OURS, PRODS, ASKED) for action in (
         "CreateAlias", "DisableKey", "PutKeyPolicy", "ScheduleKeyDeletion", "TagResource", "UntagResource",
         "UpdateAlias",
@@ -368,7 +421,32 @@ NEVER: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("action", "resource", "context"), NEVER)
+# A deploy role's own policies allow these actions. Its boundary denies them.
+ONLY_BY_BOUNDARY: list[tuple[str, str, dict[str, Any]]] = [
+    *changes_of_an_api(TAKEN_API),
+    *((verb, f"{API}/abc/stages{part}", OUR_API | logs_to(destination))
+      for verb, part in (("apigateway:POST", ""), ("apigateway:PATCH", "/dev"), ("apigateway:PUT", "/dev"))
+      for destination in (
+        LOG, ACCESS_LOG.replace("-dev", "-prod"), f"{ACCESS_LOG}-other",
+        f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/amazon-apigateway-other",
+    )),
+    ("apigateway:GET", f"{API}/abc", PRODS_API),
+    ("apigateway:GET", f"{API}/abc", TAKEN_API),
+    ("apigateway:POST", API, asked("event-api-prod")),
+]
+
+
+@pytest.mark.parametrize(("action", "resource", "context"), ONLY_BY_BOUNDARY)
+def test_boundary_limits_the_policies_of_a_deploy_role(
+    plans: Plans, action: str, resource: str, context: dict[str, Any]
+) -> None:
+    """The policies of a deploy role allow these actions, so the denial is the boundary's."""
+    policies, boundary = of_stage(plans, "dev", *POLICIES), of_stage(plans, "dev", "deploy_boundary")
+    assert allowed(policies, action, resource, context)
+    assert not allowed(policies, action, resource, context, boundary)
+
+
+@pytest.mark.parametrize(("action", "resource", "context"), [*NEVER, *ONLY_BY_BOUNDARY])
 def test_boundary_limits_a_deploy_role_with_administrator_rights(
     plans: Plans, action: str, resource: str, context: dict[str, Any]
 ) -> None:
@@ -381,11 +459,13 @@ def test_boundary_limits_a_deploy_role_with_administrator_rights(
     [
         *NEVER,
         ("apigateway:POST", API, {}),
-        ("apigateway:POST", API, ASKED | {"aws:RequestTag/stage": "prod"}),
+        ("apigateway:POST", API, ASKED),
         ("apigateway:DELETE", f"{API}/abc", {}),
-        ("apigateway:PUT", API_TAGS, ASKED | {"aws:ResourceTag/stage": "prod"}),
-        ("apigateway:PUT", API_TAGS, ASKED | {"aws:RequestTag/stage": "prod"}),
-        ("apigateway:SetWebACL", API_STAGE, PRODS),
+        ("apigateway:DELETE", f"{API}/abc", OURS),
+        ("apigateway:PUT", API_TAGS, asked("other")),
+        ("apigateway:PUT", API_TAGS, asked(stage="prod")),
+        ("apigateway:PUT", API_TAGS, asked(event_api_dev="other")),
+        ("apigateway:SetWebACL", API_STAGE, OURS),
         ("apigateway:SetWebACL", API_STAGE, {}),
         ("wafv2:CreateWebACL", FIREWALL, ASKED),
         ("wafv2:DeleteWebACL", FIREWALL, {}),
@@ -460,18 +540,21 @@ PROTECTED = [  # what a deployment of a protected stage can neither create, chan
         "AssociateKmsKey", "CreateLogGroup", "DeleteLogGroup", "DeleteRetentionPolicy", "DisassociateKmsKey",
         "PutRetentionPolicy", "PutDataProtectionPolicy",
     )),
+    *((f"lambda:{action}", f"arn:aws:lambda:{PROD}:{ACCOUNT}:function:event-api-prod{part}")
+      for action in ("AddPermission", "RemovePermission") for part in ("", ":live", "-authorizer", "-authorizer:live")),
+    ("wafv2:DisassociateWebACL", f"arn:aws:apigateway:{PROD}::/restapis/abc/stages/prod"),
     ("logs:DeleteLogStream", f"arn:aws:logs:{PROD}:{ACCOUNT}:log-group:/aws/lambda/event-api-prod:log-stream:a"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("action", "resource"), PROTECTED)
 def test_deployment_cannot_change_what_is_protected(plans: Plans, action: str, resource: str) -> None:
-    """The boundary of a protected stage denies every change of its tables and logs, even to an administrator."""
-    boundary = of_stage(plans, "prod", "deploy_boundary")
-    assert not allowed([ADMINISTRATOR], action, resource, {}, boundary)
+    """The boundary of a protected stage denies changes of its tables, logs and callers, even to an administrator."""
+    boundary, by_gateway = of_stage(plans, "prod", "deploy_boundary"), {"lambda:Principal": "apigateway.amazonaws.com"}
+    assert not allowed([ADMINISTRATOR], action, resource, by_gateway, boundary)
     unprotected = of_stage(plans, "dev", "deploy_boundary")
     of_dev = resource.replace("event-api-prod", "event-api-dev").replace(PROD, REGION)
-    assert allowed([ADMINISTRATOR], action, of_dev, {}, unprotected)  # so the denial is the protection's
+    assert allowed([ADMINISTRATOR], action, of_dev, by_gateway, unprotected)  # so the denial is the protection's
 
 
 @pytest.mark.parametrize(

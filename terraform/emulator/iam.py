@@ -11,6 +11,7 @@ from .responses import operation_of, service
 from .table_policy import statement_of
 
 PARTIQL = ("ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction")
+LOG_DESTINATION = "/accessLogSettings/destinationArn"
 ALIAS_ACTIONS = {"GET": "GetAlias", "PUT": "UpdateAlias", "DELETE": "DeleteAlias"}
 
 
@@ -35,9 +36,10 @@ def correct_policy_evaluation() -> None:
         return resource or other_resource(name, method, path, *request)
 
     def request_tag_context(name: str, action: str, body: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
-        return {**other_context(name, action, body, parameters), **call_context(name, action, body)}
+        return {**other_context(name, action, body, parameters), **call_context(action, body, parameters)}
 
     def resource_tags(arn: str) -> dict[str, str] | None:
+        # A call for /tags/<arn> gets no tags here, as in AWS: that ARN names an API, but does not start with it.
         api = re.match(r"arn:aws:apigateway:[^:]*::/restapis/[^/]+", arn)
         if api is None:
             return other_tags(arn)
@@ -62,11 +64,18 @@ def call_resource(name: str, operation: str, body: bytes, region_and_account: st
     return None
 
 
-def call_context(name: str, action: str, body: bytes) -> dict[str, Any]:
+def call_context(action: str, body: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
     """Return the condition keys of a call that ministack leaves out."""
-    if name == "apigateway" and action in ("apigateway:POST", "apigateway:PUT"):
+    if action == "apigateway:DELETE" and "tagKeys" in parameters:
+        return {"aws:TagKeys": parameters["tagKeys"]}
+    if action == "apigateway:PATCH":
+        changes = (json.loads(body or b"{}") or {}).get("patchOperations") or []
+        logs = [change["value"] for change in changes if change["path"] == LOG_DESTINATION and "value" in change]
+        return {"apigateway:Request/AccessLoggingDestination": logs[-1]} if logs else {}
+    if action in ("apigateway:POST", "apigateway:PUT"):
         tags = (json.loads(body or b"{}") or {}).get("tags") or {}
-        return {f"aws:RequestTag/{key}": value for key, value in tags.items()}
+        keys = {"aws:TagKeys": list(tags)} if tags else {}
+        return {**keys, **{f"aws:RequestTag/{key}": value for key, value in tags.items()}}
     if action == "lambda:AddPermission":
         return {"lambda:Principal": json.loads(body)["Principal"]}
     return {}

@@ -19,10 +19,19 @@ data "aws_iam_policy_document" "deploy_boundary" {
     sid = "OwnStage"
     actions = [
       "apigateway:*",
-      "application-autoscaling:*",
       "cloudwatch:*",
       "dynamodb:*",
-      "lambda:*",
+      "lambda:*Alias", # only what a deployment needs: no function URL, whole policy or destination of events
+      "lambda:*FunctionConcurrency",
+      "lambda:*Permission",
+      "lambda:CreateFunction",
+      "lambda:DeleteFunction",
+      "lambda:Get*",
+      "lambda:List*",
+      "lambda:PublishVersion",
+      "lambda:TagResource",
+      "lambda:UntagResource",
+      "lambda:UpdateFunctionCo*", # code and configuration
       "logs:*",
       "s3:*Object",
       "s3:ListBucket",
@@ -34,9 +43,21 @@ data "aws_iam_policy_document" "deploy_boundary" {
       each.value.log_arns,
       [local.state_bucket, local.state[each.key], "${local.state[each.key]}.tflock"],
       # AWS chooses these names. The role's own policies restrict them to the stage.
-      [each.value.api, "${each.value.api}/*", each.value.api_tags, each.value.autoscaling],
+      [each.value.api, "${each.value.api}/*", each.value.api_tags],
       [each.value.firewall_groups],
     )
+  }
+
+  statement {
+    sid       = "OwnScaling"
+    actions   = ["application-autoscaling:*"]
+    resources = [each.value.autoscaling]
+
+    condition {
+      test     = "StringEqualsIfExists" # AWS sends it with each change of scaling, but not with tags
+      variable = "application-autoscaling:service-namespace"
+      values   = ["dynamodb"]
+    }
   }
 
   statement {
@@ -110,12 +131,12 @@ data "aws_iam_policy_document" "deploy_boundary" {
       "lambda:Invoke*",
       "logs:CreateExportTask",
       "logs:FilterLogEvents",
-      "logs:GetLogEvents",
-      "logs:GetLogRecord",
+      "logs:GetLog*",
       "logs:PutLogEvents",
       "logs:PutSubscriptionFilter",
       "logs:Start*",
       "wafv2:DeleteLoggingConfiguration",
+      "wafv2:GetSampledRequests",
       "wafv2:PutLoggingConfiguration",
     ]
     resources = ["*"]
@@ -136,7 +157,20 @@ data "aws_iam_policy_document" "deploy_boundary" {
         "logs:Describe*",
         "logs:List*",
       ]
-      resources = concat([statement.value.table, statement.value.tokens], statement.value.log_arns)
+      resources = statement.value.protected
+    }
+  }
+
+  # In a protected stage, only a person can decide who may call a function, and detach the firewall. AWS cannot limit
+  # lambda:AddPermission to the stage's API: its condition knows the caller's service only.
+  dynamic "statement" {
+    for_each = contains(local.protected, each.key) ? [each.value] : []
+
+    content {
+      sid       = "NeverOtherCallers"
+      effect    = "Deny"
+      actions   = ["lambda:AddPermission", "lambda:RemovePermission", "wafv2:DisassociateWebACL"]
+      resources = ["*"]
     }
   }
 
@@ -166,23 +200,63 @@ data "aws_iam_policy_document" "deploy_boundary" {
     }
   }
 
-  # AWS chooses the ids of APIs. The role cannot touch one that has the tag of another stage.
+  # AWS chooses the ids of APIs. The role cannot touch one that has another stage's tag key, even if it also has its own.
+  dynamic "statement" {
+    for_each = each.value.other_stages
+
+    content {
+      sid       = "Never${title(trimprefix(statement.value, "event-api-"))}"
+      effect    = "Deny"
+      actions   = ["apigateway:*"]
+      resources = ["*"]
+
+      condition {
+        test     = "Null"
+        variable = "aws:ResourceTag/${statement.value}"
+        values   = ["false"]
+      }
+    }
+  }
+
+  # API Gateway's log role can write to every log group. Without this statement, callers of a stage could add lines to the
+  # log of another stage or of a function.
   statement {
-    sid       = "NeverAnotherStage"
+    sid       = "NeverAccessLogOfOthers"
     effect    = "Deny"
-    actions   = ["apigateway:*"]
+    actions   = ["apigateway:PATCH", "apigateway:POST", "apigateway:PUT"]
     resources = ["*"]
 
     condition {
       test     = "Null"
-      variable = "aws:ResourceTag/stage"
+      variable = "apigateway:Request/AccessLoggingDestination"
       values   = ["false"]
     }
 
     condition {
       test     = "StringNotEquals"
-      variable = "aws:ResourceTag/stage"
-      values   = [each.key]
+      variable = "apigateway:Request/AccessLoggingDestination"
+      values   = [each.value.log_groups.access]
+    }
+  }
+
+  # AWS does not tell IAM whose API it is when a tag is set or removed. So the role can remove no tag.
+  statement {
+    sid       = "NeverWithoutTags"
+    effect    = "Deny"
+    actions   = ["apigateway:DELETE", "apigateway:PATCH"]
+    resources = ["arn:${local.partition}:apigateway:*::/tags/*"]
+  }
+
+  statement {
+    sid       = "NeverTagsOfAnotherStage"
+    effect    = "Deny"
+    actions   = ["apigateway:*"]
+    resources = ["*"]
+
+    condition {
+      test     = "ForAnyValue:StringEqualsIgnoreCase"
+      variable = "aws:TagKeys"
+      values   = each.value.other_stages
     }
   }
 }

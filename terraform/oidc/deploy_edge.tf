@@ -17,51 +17,51 @@ data "aws_iam_policy_document" "deploy_edge" {
 
     condition {
       test     = "StringEquals"
-      variable = "aws:RequestTag/project"
-      values   = ["event-api"]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/stage"
-      values   = [each.key]
+      variable = "aws:RequestTag/${each.value.api_tag_key}"
+      values   = ["owner"]
     }
   }
 
-  # For API Gateway, each part of an API has the API's tags:
+  # Only the tag key `event-api-<stage>` decides whose API it is: every stage can set `project` and `stage`. For API
+  # Gateway, each part of an API also has the API's tags:
   # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-tagging-supported-resources.html
   statement {
     sid       = "ApiChange"
     actions   = ["apigateway:DELETE", "apigateway:PATCH", "apigateway:POST", "apigateway:PUT"]
     resources = ["${each.value.api}/*"]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/project"
-      values   = ["event-api"]
-    }
+    dynamic "condition" {
+      for_each = each.value.own_api
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/stage"
-      values   = [each.key]
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
     }
   }
 
-  # Creating a tagged API or stage needs this permission too. A new one has no tags yet. If one has tags already, they
-  # must be this stage's, so the role cannot take over another stage's API.
+  # Creating a tagged API or stage needs this permission too. AWS does not tell IAM which tags the API already has, so
+  # the role can add its own tag to any API. It cannot remove a tag, and the boundary keeps it from an API that has another
+  # stage's tag. https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapigatewaymanagement.html
   statement {
     sid       = "ApiTag"
     actions   = ["apigateway:PUT"]
     resources = [each.value.api_tags]
 
+    condition {
+      test     = "ForAllValues:StringEquals"
+      variable = "aws:TagKeys"
+      values   = ["project", "stage", each.value.api_tag_key]
+    }
+
     dynamic "condition" {
-      for_each = setproduct(["RequestTag", "ResourceTag"], [["project", "event-api"], ["stage", each.key]])
+      for_each = { project = "event-api", stage = each.key, (each.value.api_tag_key) = "owner" }
 
       content {
         test     = "StringEqualsIfExists"
-        variable = "aws:${condition.value[0]}/${condition.value[1][0]}"
-        values   = [condition.value[1][1]]
+        variable = "aws:RequestTag/${condition.key}"
+        values   = [condition.value]
       }
     }
   }
@@ -102,7 +102,7 @@ data "aws_iam_policy_document" "deploy_edge" {
     resources = ["${each.value.api}/*/stages/${each.key}"]
 
     dynamic "condition" {
-      for_each = each.value.tags
+      for_each = each.value.own_api
 
       content {
         test     = "StringEquals"

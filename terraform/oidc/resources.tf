@@ -10,15 +10,24 @@ locals {
     alarms        = "${local.arn[stage].cloudwatch}:alarm:${local.alarm_prefix}${stage}-events-*"
     log_groups    = local.log_groups[stage]
     # Each log group, and its log streams.
-    log_arns        = flatten([for arn in values(local.log_groups[stage]) : [arn, "${arn}:*"]])
+    log_arns = flatten([for arn in values(local.log_groups[stage]) : [arn, "${arn}:*"]])
+    # All tables, logs and log streams of the stage, with fewer characters.
+    protected = [
+      "${local.arn[stage].dynamodb}:table/event-api-${stage}-*",
+      "${local.arn[stage].logs}:log-group:*event-api-${stage}*",
+    ]
     firewall        = "${local.arn[stage].wafv2}:regional/webacl/event-api-${stage}/*"
     firewall_groups = "${local.arn[stage].wafv2}:regional/managedruleset/*/*"
     tags            = { "aws:ResourceTag/project" = "event-api", "aws:ResourceTag/stage" = stage }
+    own_api         = { "aws:ResourceTag/event-api-${stage}" = "owner" }
     key_services    = [for service in ["dynamodb", "lambda"] : "${service}.${region}.amazonaws.com"]
 
     # API Gateway chooses the ids, and its ARNs have no account id.
     api      = "arn:${local.partition}:apigateway:${region}::/restapis"
     api_tags = "arn:${local.partition}:apigateway:${region}::/tags/${urlencode("arn:${local.partition}:apigateway:${region}::/restapis/")}*"
+
+    api_tag_key  = "event-api-${stage}"
+    other_stages = [for other in local.stages : "event-api-${other}" if other != stage] # their tag keys
 
     keys           = "${local.arn[stage].kms}:key/*" # KMS chooses the ids
     any_log_groups = "${local.arn[stage].logs}:log-group:*"

@@ -55,6 +55,12 @@ def refused(stack: Stack, credentials: dict[str, str] | None, service: str, oper
     return False
 
 
+def api_id(stack: Stack) -> str:
+    """Return the id of the stage's API."""
+    (found,) = (api["id"] for api in stack.aws.client("apigateway").get_rest_apis()["items"] if api["name"] == FUNCTION)
+    return found
+
+
 def table_arn(stack: Stack, name: str) -> str:
     """Return a table's ARN."""
     return f"arn:aws:dynamodb:{stack.region}:{ACCOUNT}:table/{name}"
@@ -134,6 +140,60 @@ def test_deployment_can_neither_claim_nor_change_a_key(
     finally:
         keys.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
     assert refused(stack, deployer, "kms", "create_key", Tags=OURS)
+
+
+@pytest.fixture(name="prods_api")
+def _prods_api(stack: Stack) -> Iterator[dict[str, str]]:
+    """Prod's API, with the tags that Terraform sets: its id and its ARN."""
+    gateway = stack.aws.client("apigateway")
+    tags = {"project": "event-api", "stage": "prod", "event-api-prod": "owner"}
+    api = gateway.create_rest_api(name="event-api-prod", tags=tags)["id"]
+    yield {"id": api, "arn": f"arn:aws:apigateway:{stack.region}::/restapis/{api}"}
+    gateway.delete_rest_api(restApiId=api)
+
+
+def test_deployment_cannot_take_over_another_stages_api(
+    stack: Stack, deployer: dict[str, str], prods_api: dict[str, str]
+) -> None:
+    """A deployment can add its own tags to prod's API. It still cannot change, read or delete that API."""
+    tags = {"project": "event-api", "stage": STAGE, f"event-api-{STAGE}": "owner"}
+    arn, api = {"resourceArn": prods_api["arn"]}, {"restApiId": prods_api["id"]}
+    patch = [{"op": "replace", "path": "/description", "value": "taken"}]
+    assert not refused(stack, deployer, "apigateway", "tag_resource", **arn, tags=tags)
+    for operation, call in [
+        ("tag_resource", {**arn, "tags": {"event-api-prod": "other"}}),
+        ("untag_resource", {**arn, "tagKeys": ["event-api-prod"]}),
+        ("untag_resource", {**arn, "tagKeys": ["stage"]}),
+        ("get_rest_api", api),
+        ("put_rest_api", {**api, "body": b'{"swagger": "2.0", "info": {"title": "taken"}, "paths": {}}'}),
+        ("update_rest_api", {**api, "patchOperations": patch}),
+        ("create_deployment", {**api, "stageName": STAGE}),
+        ("delete_rest_api", api),
+    ]:
+        assert refused(stack, deployer, "apigateway", operation, **call), operation
+    found = stack.aws.client("apigateway").get_tags(**arn)["tags"]
+    assert found == {**tags, "event-api-prod": "owner"}
+
+
+@pytest.mark.parametrize("group", [f"/aws/lambda/{FUNCTION}", "/aws/apigateway/event-api-prod"])
+def test_deployment_cannot_write_to_another_log(stack: Stack, deployer: dict[str, str], group: str) -> None:
+    """A deployment cannot send the stage's access log to the log of a function or of another stage."""
+    destination = f"arn:aws:logs:{stack.region}:{ACCOUNT}:log-group:{group}"
+    assert refused(
+        stack, deployer, "apigateway", "update_stage", restApiId=api_id(stack), stageName=STAGE,
+        patchOperations=[{"op": "replace", "path": "/accessLogSettings/destinationArn", "value": destination}],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("function", [FUNCTION, AUTHORIZER])
+def test_deployment_cannot_let_others_call_a_function(stack: Stack, deployer: dict[str, str], function: str) -> None:
+    """A deployment of a protected stage cannot change who may call a function."""
+    alias = {"FunctionName": function, "Qualifier": "live"}
+    policy = json.loads(stack.aws.client("lambda").get_policy(**alias)["Policy"])
+    assert refused(stack, deployer, "lambda", "remove_permission", **alias, StatementId=policy["Statement"][0]["Sid"])
+    permission = {"StatementId": "other", "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com"}
+    assert refused(stack, deployer, "lambda", "add_permission", **alias, **permission)
+    assert refused(stack, deployer, "lambda", "create_function_url_config", FunctionName=function, AuthType="NONE")
 
 
 @pytest.mark.parametrize("role", ROLES)
