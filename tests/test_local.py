@@ -169,9 +169,11 @@ def test_ctrl_c_during_the_start_stops_it(data_dir: Path, monkeypatch: pytest.Mo
         running = LocalProcess(data_dir)
         time.sleep(moment)
         os.killpg(running.process.pid, signal.SIGINT)
-        assert running.process.wait(60) in (0, -signal.SIGINT)
+        code = running.process.wait(60)
         assert eventually(running.is_gone)
-        assert "Traceback" not in running.output
+        if "Fatal Python error: init_" not in running.output:  # else Python itself had not started yet
+            assert code in (0, -signal.SIGINT)
+            assert "Traceback" not in running.output
 
 
 def test_changed_code_is_reloaded(tmp_path: Path) -> None:
