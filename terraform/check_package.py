@@ -238,7 +238,7 @@ def shown(value: Any) -> str:
 
 
 # Terraform's plan does not show provisioners, so no reviewer would see their commands. Modules can come from anywhere.
-HIDDEN_BLOCK = re.compile(r"""(?m)(?:^|\{)[ \t]*(provisioner|module|data[ \t]+"external")[ \t]""")
+HIDDEN_BLOCK = re.compile(r"""\b(provisioner|module|data\s*"external")\s*["{]""")
 
 
 def check_own_files(root: Path) -> None:

@@ -324,7 +324,8 @@ def test_check_runs_before_terraform() -> None:
     [
         ("a.tf", 'resource "aws_x" "y" {\n  provisioner "local-exec" {\n', "a.tf has a block provisioner"),
         ("a.tf", 'resource "aws_x" "y" { provisioner "local-exec" {}}', "a.tf has a block provisioner"),
-        ("a_override.tf", 'module "x" {\n', "a_override.tf has a block module"),
+        ("a.tf", '/**/ provisioner"local-exec" {}', "a.tf has a block provisioner"),
+        ("a_override.tf", 'module"x" {\n', "a_override.tf has a block module"),
         ("a.tf", 'data  "external" "x" {\n', 'a.tf has a block data  "external"'),
         ("a.tf.json", "{}", "there is a file a.tf.json"),
     ],
