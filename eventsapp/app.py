@@ -21,7 +21,6 @@ from chalice.app import AuthRequest, Request
 from chalicelib import audit_log, batch, caller, cors, event, headers, listing, problem, responses, token
 from chalicelib.dynamodb import AUTHORIZER_SECONDS, HANDLER_SECONDS, Table, create_client
 from chalicelib.signed_http import SignedHttp
-from chalicelib.responses import problem_response
 from chalicelib.store import EventStore
 
 # Chalice's command line sets this variable; Lambda does not, and the package has no such folder.
@@ -64,7 +63,7 @@ def responds_with_problems(view: Callable[..., Response]) -> Callable[..., Respo
         try:
             return view(**arguments)
         except problem.Problem as exc:
-            return problem_response(exc, app.current_request)
+            return responses.problem_response(exc, app.current_request)
 
     return wrapper
 
@@ -101,8 +100,8 @@ def replace_chalice_errors(request: Request | None, get_response: Callable[[Requ
     if response.status_code < 400 or response.headers.get("Content-Type") == problem.MEDIA_TYPE:
         return response
     if response.status_code == 405:
-        return problem_response(problem.MethodNotAllowed(response.headers["Allow"]), request)
-    return problem_response(problem.InternalError(), request)
+        return responses.problem_response(problem.MethodNotAllowed(response.headers["Allow"]), request)
+    return responses.problem_response(problem.InternalError(), request)
 
 
 @app.route("/events", methods=["GET", "HEAD", "POST"], content_types=[], authorizer=authorizer)

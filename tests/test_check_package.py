@@ -192,7 +192,7 @@ def test_other_values_are_refused(packaged: Json, path: tuple[str, ...], value: 
     "expression",
     [
         '${file("/proc/self/environ")}',
-        '${filebase64("/root/.aws/credentials")}',
+        '${filebase64("~/.aws/credentials")}',
         '${templatefile("/proc/self/environ", {})}',
         '${join(",", fileset("/", "**"))}',
         "${data.external.run.result}",

@@ -158,8 +158,8 @@ def allow_statements(document: dict[str, Any]) -> Iterator[tuple[set[str], set[s
 @pytest.mark.parametrize(
     ("address", "of_any_resource"),
     [
-        ('aws_iam_role_policy.api_handler["dev"]', {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}),
-        ('aws_iam_role_policy.authorizer["dev"]', {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}),
+        ('aws_iam_role_policy.function["dev/api_handler"]', {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}),
+        ('aws_iam_role_policy.function["dev/authorizer"]', {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}),
         (
             'aws_iam_policy.deploy_edge["dev"]',
             {"kms:ListAliases", "logs:DescribeResourcePolicies"},
@@ -594,7 +594,7 @@ def test_function_role_has_only_what_the_function_needs(plans: Plans, stage: str
         "authorizer": [(["dynamodb:GetItem"], [tokens], inside)],
     }[of]
     tags = {"aws:ResourceTag/project": "event-api", "aws:ResourceTag/stage": stage}
-    document = policy(plans, f'aws_iam_role_policy.{of}["{stage}"]')
+    document = policy(plans, f'aws_iam_role_policy.function["{stage}/{of}"]')
     assert {statement["Effect"] for statement in document["Statement"]} == {"Allow"}
     found = [
         (sorted(listed(statement["Action"])), sorted(listed(statement["Resource"])), statement.get("Condition"))

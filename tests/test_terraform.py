@@ -35,8 +35,7 @@ SKIPS = {
     ("key.tf", "aws_iam_policy_document.key"): {"CKV_AWS_109", "CKV_AWS_111", "CKV_AWS_283", "CKV_AWS_356"},
     ("oidc/state.tf", "aws_s3_bucket.state"): {"CKV_AWS_18", "CKV_AWS_144", "CKV_AWS_145", "CKV2_AWS_62"},
     ("oidc/provider_github.tf", "aws_iam_policy_document.trust"): {"CKV_AWS_358"},
-    ("oidc/function_role.tf", "aws_iam_policy_document.api_handler"): {"CKV_AWS_111", "CKV_AWS_356"},
-    ("oidc/function_role.tf", "aws_iam_policy_document.authorizer"): {"CKV_AWS_111", "CKV_AWS_356"},
+    ("oidc/function_role.tf", "aws_iam_policy_document.function"): {"CKV_AWS_111", "CKV_AWS_356"},
     ("oidc/deploy_role.tf", "aws_iam_policy_document.deploy"): {"CKV_AWS_356"},
     ("oidc/deploy_edge.tf", "aws_iam_policy_document.deploy_edge"): {"CKV_AWS_109", "CKV_AWS_111", "CKV_AWS_356"},
     ("oidc/deploy_boundary.tf", "aws_iam_policy_document.deploy_boundary"): {

@@ -72,18 +72,7 @@ resource "aws_iam_role" "backup" {
 
   name               = "event-api-backup-${each.key}"
   description        = "By which AWS Backup makes and restores backups of the Event API, ${each.key}."
-  assume_role_policy = data.aws_iam_policy_document.backup_trust.json
-}
-
-data "aws_iam_policy_document" "backup_trust" {
-  statement {
-    actions = ["sts:AssumeRole"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["backup.amazonaws.com"]
-    }
-  }
+  assume_role_policy = data.aws_iam_policy_document.service_trust["backup"].json
 }
 
 resource "aws_iam_role_policy_attachment" "backup" {

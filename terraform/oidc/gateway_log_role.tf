@@ -37,18 +37,7 @@ resource "aws_iam_role" "gateway_log" {
 
   name               = "event-api-gateway-log"
   description        = "By which API Gateway writes the logs of this account's stages."
-  assume_role_policy = data.aws_iam_policy_document.gateway_trust.json
-}
-
-data "aws_iam_policy_document" "gateway_trust" {
-  statement {
-    actions = ["sts:AssumeRole"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["apigateway.amazonaws.com"]
-    }
-  }
+  assume_role_policy = data.aws_iam_policy_document.service_trust["apigateway"].json
 }
 
 # The policy is AWS's own. The role serves all APIs of the account, and AWS refuses a role with fewer permissions.

@@ -81,17 +81,16 @@ run "roles_state_and_log_role" {
 
   assert {
     condition = alltrue([for stage in ["dev", "staging", "prod"] : (
-      aws_iam_role.api_handler[stage].name == "event-api-${stage}-api_handler"
-      && aws_iam_role.authorizer[stage].name == "event-api-${stage}-authorizer"
-      && aws_iam_role_policy.api_handler[stage].role == aws_iam_role.api_handler[stage].name
-      && aws_iam_role_policy.authorizer[stage].role == aws_iam_role.authorizer[stage].name
+      aws_iam_role.function["${stage}/api_handler"].name == "event-api-${stage}-api_handler"
+      && aws_iam_role.function["${stage}/authorizer"].name == "event-api-${stage}-authorizer"
+      && alltrue([for key, policy in aws_iam_role_policy.function : policy.role == aws_iam_role.function[key].name])
     )])
     error_message = "Each stage has a role for its function and one for its authorizer, with the names that terraform/ uses."
   }
 
   assert {
     condition = alltrue([
-      for role in concat(values(aws_iam_role.api_handler), values(aws_iam_role.authorizer)) :
+      for role in values(aws_iam_role.function) :
       jsonencode([for s in jsondecode(role.assume_role_policy).Statement : [s.Effect, s.Action, s.Principal]])
       == jsonencode([["Allow", "sts:AssumeRole", { Service = "lambda.amazonaws.com" }]])
     ])
