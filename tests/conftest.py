@@ -28,12 +28,15 @@ os.environ.update(
 # pylint: disable=wrong-import-position  # these modules read the environment
 import hypothesis
 import pytest
+from botocore.client import BaseClient
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 import app as event_api
 import token_admin
 from bench.contestants import package
+from chalicelib.dynamodb import create_client
+from chalicelib.signed_http import SignedHttp
 from chalicelib.token import SCOPES
 from faulty_store import FaultyStore
 from leaks import LeakDetector
@@ -147,6 +150,15 @@ def _recorder() -> Iterator[FaultyStore]:
         store = FaultyStore(endpoint)
         yield store
         store.close()
+
+
+@pytest.fixture(name="client")
+def _client(admin: BaseClient, recorder: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> SignedHttp:
+    """Return the app's client of the recorded AWS. `admin` of the test's file has created the tables there."""
+    del admin
+    recorder.work()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", recorder.url)
+    return create_client()
 
 
 @pytest.fixture(name="calls")

@@ -51,9 +51,14 @@ class IndexModel:
         )
         condition = query.type_filter
         read = entries[:most]
-        found = [position for position, event_type in read if condition is None or condition.matches(event_type)]
+        found = [position for position, event_type in read if condition is None or meets(condition, event_type)]
         # DynamoDB returns LastEvaluatedKey as soon as it has read Limit entries, also if these are the last ones.
         return ShardEntries(found, read[-1][0] if len(entries) >= most else None)
+
+
+def meets(condition: listing.TypeFilter, event_type: str) -> bool:
+    """Tell whether a type meets the condition, as DynamoDB's filter does."""
+    return event_type.startswith(condition.text) if condition.is_prefix else event_type == condition.text
 
 
 def follow(

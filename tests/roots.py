@@ -34,6 +34,7 @@ BY_LAMBDA = {"kms:ViaService": f"lambda.{REGION}.amazonaws.com"}
 PROJECT = ("Makefile", "eventsapp", "requirements-dev.txt", "terraform")  # what `make package` needs
 NOT_COPIED = (
     ".terraform*", "*.tfstate*", "*.tfplan", "*_override.tf", "__pycache__", "chalice.tf.json", "*.zip", ".#*",
+    "deployments",
 )  # fmt: skip
 MAX_OUTPUT = 4000  # characters of a failed command's output
 

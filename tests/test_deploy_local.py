@@ -2,12 +2,10 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from processes import ROOT
+from roots import copied_project, make
 
 from emulator.stack import remove_files_that_the_source_lacks
 
@@ -18,27 +16,15 @@ exit 1
 
 
 @pytest.fixture(name="project")
-def _project(tmp_path: Path) -> Path:
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the project, with a Terraform that fails on the PATH of `make`."""
-    project = tmp_path / "project"
-    unwanted = shutil.ignore_patterns("__pycache__", "deployments", ".terraform", "chalice.tf.json", "*.zip")
-    for name in ("eventsapp", "terraform"):
-        shutil.copytree(ROOT / name, project / name, ignore=unwanted)
-    for name in ("Makefile", "requirements-dev.txt"):
-        shutil.copy(ROOT / name, project / name)
+    project = copied_project(tmp_path / "project")
     terraform = tmp_path / "bin" / "terraform"
     terraform.parent.mkdir()
     terraform.write_text(FAILING_TERRAFORM)
     terraform.chmod(0o755)
+    monkeypatch.setenv("PATH", str(terraform.parent), prepend=os.pathsep)
     return project
-
-
-def make(project: Path, target: str) -> subprocess.CompletedProcess[str]:
-    """Run a target of make."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    environment["PATH"] = f"{project.parent / 'bin'}:{environment['PATH']}"
-    command = ["make", "-s", "-o", f"{sys.prefix}/.installed", target, f"venv={sys.prefix}"]
-    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_syntax_error_is_one_sentence(project: Path) -> None:
@@ -46,7 +32,7 @@ def test_syntax_error_is_one_sentence(project: Path) -> None:
     app = project / "eventsapp" / "app.py"
     lines = app.read_text().splitlines()
     app.write_text("\n".join([*lines, "def broken(:", ""]))
-    run = make(project, "deploy-local")
+    run = make(project, "-s", "deploy-local", check=False)
     steps, message, *_ = run.stderr.splitlines()
     assert steps == "Packaging the stage dev (make package STAGE=dev) ..."
     assert message == (
@@ -58,7 +44,7 @@ def test_syntax_error_is_one_sentence(project: Path) -> None:
 
 def test_steps_are_printed_and_a_failed_one_is_explained(project: Path) -> None:
     """Each step is a line; a failure has Terraform's reason; destroy-local removes everything afterwards."""
-    run = make(project, "deploy-local")
+    run = make(project, "-s", "deploy-local", check=False)
     assert run.returncode != 0 and "Traceback" not in run.stderr
     assert run.stderr.startswith(
         "Packaging the stage dev (make package STAGE=dev) ...\n"
@@ -68,7 +54,7 @@ def test_steps_are_printed_and_a_failed_one_is_explained(project: Path) -> None:
     )
     assert "Error: the provider says no\n" in run.stderr
     assert (project / ".local-aws" / "aws.json").exists()
-    run = make(project, "destroy-local")
+    run = make(project, "-s", "destroy-local", check=False)
     assert (run.returncode, run.stdout) == (0, "The local deployment and the emulated AWS are removed.\n")
     assert not (project / ".local-aws").exists()
 

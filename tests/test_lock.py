@@ -115,8 +115,7 @@ def test_providers_are_locked_and_a_locked_one_is_checked(project: Path, monkeyp
 
 def test_lock_is_for_all_platforms() -> None:
     """The providers' checksums are those of the runner and of developers' machines."""
-    command = ["make", "--dry-run", "-o", f"{sys.prefix}/.installed", f"venv={sys.prefix}", "lock"]
-    text = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    text = make(ROOT, "--dry-run", "lock").stdout
     assert set(re.findall(r"-platform=(\S+)", text)) == {
         "linux_amd64", "linux_arm64", "darwin_amd64", "darwin_arm64",
     }  # fmt: skip

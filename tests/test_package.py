@@ -1,8 +1,6 @@
 """`make package`: a package is complete and made for its target, or the command fails with a sentence."""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,6 +13,7 @@ import package
 import pytest
 from package import package_app
 from processes import ROOT
+from roots import copied_project, make
 from wheelhouse import find_only, write_sdist, write_wheel
 from wheels import PackageError
 
@@ -44,13 +43,7 @@ def _wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(name="project")
 def _project(tmp_path: Path) -> Path:
     """A copy of what `make package` needs."""
-    project = tmp_path / "project"
-    for name in ("eventsapp", "terraform"):
-        unwanted = shutil.ignore_patterns("__pycache__", "deployments", ".terraform", "chalice.tf.json", "*.zip")
-        shutil.copytree(ROOT / name, project / name, ignore=unwanted)
-    for name in ("Makefile", "requirements-dev.txt"):
-        shutil.copy(ROOT / name, project / name)
-    return project
+    return copied_project(tmp_path / "project")
 
 
 @pytest.fixture(name="app")
@@ -61,9 +54,7 @@ def _app(project: Path) -> Path:
 
 def make_package(project: Path) -> subprocess.CompletedProcess[str]:
     """Run `make package` in a project."""
-    command = ["make", "-s", "-o", f"{sys.prefix}/.installed", "package", f"venv={sys.prefix}"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    return make(project, "-s", "package", check=False)
 
 
 def results(project: Path) -> set[str]:

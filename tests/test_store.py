@@ -25,14 +25,6 @@ def _admin(recorder: FaultyStore) -> Iterator[BaseClient]:
         yield client
 
 
-@pytest.fixture(name="client")
-def _client(admin: BaseClient, recorder: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> SignedHttp:
-    """The app's client of an AWS that has the tables."""
-    del admin
-    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", recorder.url)
-    return create_client()
-
-
 def content(payload: str = '{"n":1}', event_id: str = "a") -> Content:
     """Return an event's content."""
     return parse(b'{"id":"%s","type":"t","payload":%s}' % (event_id.encode(), payload.encode()))

@@ -15,7 +15,6 @@ from in_process import app_tables
 from test_index import QUERIES, START, expected, stored_events
 
 from chalicelib import event, index, listing
-from chalicelib.dynamodb import create_client
 from chalicelib.event import Event
 from chalicelib.problem import StoreUnavailable
 from chalicelib.signed_http import SignedHttp
@@ -31,15 +30,6 @@ def _admin(recorder: FaultyStore) -> Iterator[BaseClient]:
     """A client of the tables, for calls that the store cannot make."""
     with app_tables(recorder.upstream) as client:
         yield client
-
-
-@pytest.fixture(name="client")
-def _client(admin: BaseClient, recorder: FaultyStore, monkeypatch: pytest.MonkeyPatch) -> SignedHttp:
-    """The app's client of an AWS that has the tables and no faults."""
-    del admin
-    recorder.work()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", recorder.url)
-    return create_client()
 
 
 def in_order(tenant: Tenant, admin: BaseClient, count: int) -> list[str]:

@@ -2,11 +2,8 @@
 
 import io
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -23,7 +20,8 @@ from chalicelib.token import READ, WRITE
 from faulty_store import FaultyStore
 from in_process import aws_in_moto
 from local.aws import TABLES
-from processes import COVERAGE, ROOT, LocalProcess
+from processes import ROOT, LocalProcess
+from roots import make
 from targets import UrlApi, an_event, get, post
 
 
@@ -371,16 +369,11 @@ def test_help_names_every_command(tmp_path: Path, arguments: str) -> None:
         token_cli.commands.commands[command].make_context(command, options)
 
 
-def test_make_passes_its_arguments_to_the_command(local_process: LocalProcess) -> None:
+def test_make_passes_its_arguments_to_the_command(
+    local_process: LocalProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`make -s token ARGS=...` prints the token and nothing else on stdout."""
-    command = ["make", "-s", "-o", f"{sys.prefix}/.installed", "token", f"venv={sys.prefix}"]
-    result = subprocess.run(
-        [*command, f"ARGS=create --tenant acme --name 'by make' --scope {READ}"],
-        cwd=ROOT,
-        env={**os.environ, **COVERAGE, "DATA_DIR": str(local_process.data_dir)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    monkeypatch.setenv("DATA_DIR", str(local_process.data_dir))
+    result = make(ROOT, "-s", "token", f"ARGS=create --tenant acme --name 'by make' --scope {READ}")
     assert re.fullmatch(r"evt_\w+\n", result.stdout)
     assert statuses(local_process, result.stdout.strip()) == (403, 404)

@@ -44,10 +44,6 @@ class TypeFilter(Struct, frozen=True):
     text: str
     is_prefix: bool
 
-    def matches(self, event_type: str) -> bool:
-        """Tell whether a type meets the condition."""
-        return event_type.startswith(self.text) if self.is_prefix else event_type == self.text
-
 
 class Query(Struct, frozen=True, kw_only=True):
     """A valid query. `since`, `before` and `settled` are times, written as a `created_at`.
