@@ -424,6 +424,17 @@ def test_large_response_is_read(server: WireServer) -> None:
     assert post() == body
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_silent_server_ends_with_the_read_timeout(server: WireServer, kept: bool) -> None:
+    """A server that sends nothing fails after the read timeout, and not at the later deadline."""
+    http = SignedHttp("dynamodb", 5, 0.3)
+    if kept:
+        post(http)
+    server.responses = [slow(respond(), 5)]
+    with pytest.raises(ReadTimeoutError):
+        post(http)
+
+
 def test_connect_has_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that does not accept connections is an error after the timeout."""
     with server_that_never_accepts() as url:

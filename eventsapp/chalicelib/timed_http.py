@@ -68,7 +68,8 @@ class TimedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         """Read bytes that have arrived. Raises TimeoutError."""
-        self._sock.settimeout(seconds_left(self._deadline))
+        # urllib3 has set the read timeout. It stays, unless the deadline is earlier.
+        self._sock.settimeout(min(self._sock.gettimeout(), seconds_left(self._deadline)))
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
