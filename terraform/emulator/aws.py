@@ -21,10 +21,15 @@ from urllib.parse import unquote
 
 from .api_gateway import add_missing_operations
 from .backup import lock_vaults
+from .clock import CLOCK
+from .clock import PATH as CLOCK_PATH
 from .iam import correct_policy_evaluation
+from .gateway_requests import observe_requests
 from .http_server import HttpServer
 from .lambda_functions import CheckedFunctions, name_the_calling_function
+from .lambda_metrics import publish_invocations
 from .logs import accept_new_keys
+from .metrics import use_the_clock
 from .sts import require_oidc_provider
 from .table_policy import evaluate_table_policies
 from .waf import store_bodies_and_log_settings
@@ -102,6 +107,9 @@ class CorrectedAws:
         store_bodies_and_log_settings()
         correct_policy_evaluation()
         evaluate_table_policies()
+        use_the_clock()
+        publish_invocations()
+        observe_requests()
 
     def _pass_compressed_bodies_to_apis(self) -> None:
         """AWS's own services decompress a request's body; a deployed API receives it as it was sent."""
@@ -117,6 +125,9 @@ class CorrectedAws:
         """Handle an ASGI request."""
         if scope["type"] != "lifespan":  # policies may require TLS, which callers of the real AWS have
             scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
+        if scope.get("path") == CLOCK_PATH:
+            await self._ministack._send_response(send, *CLOCK.handle_request(scope["method"], await read_body(receive)))
+            return
         api_prefix = re.match(r"/_aws/execute-api/[^/]+(?=/)", scope.get("path", ""))
         if api_prefix is None:
             await self._ministack.app(scope, receive, send)
@@ -133,6 +144,15 @@ class CorrectedAws:
         # ministack splits a path after it has decoded it, API Gateway before: an encoded slash stays encoded.
         path = unquote(re.sub(b"%2[Ff]", b"%252F", scope["raw_path"]).decode("ascii"))
         await self._ministack.app({**scope, "path": path}, receive, send_with_prefix)
+
+
+async def read_body(receive: Receive) -> bytes:
+    """Return the body of an ASGI request."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    return body
 
 
 def with_prefix(name: bytes, value: bytes, prefix: bytes) -> bytes:
