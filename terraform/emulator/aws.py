@@ -19,15 +19,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from .alarm_actions import check_and_suppress_actions
+from .alarms import evaluate_alarms, evaluate_each_minute
 from .api_gateway import add_missing_operations
 from .backup import lock_vaults
 from .clock import CLOCK
 from .clock import PATH as CLOCK_PATH
 from .iam import correct_policy_evaluation
+from .dynamodb_metrics import publish_operations
 from .gateway_requests import observe_requests
 from .http_server import HttpServer
 from .lambda_functions import CheckedFunctions, name_the_calling_function
 from .lambda_metrics import publish_invocations
+from .log_metrics import count_log_events
 from .logs import accept_new_keys
 from .metrics import use_the_clock
 from .sts import require_oidc_provider
@@ -62,7 +66,9 @@ async def serve(folder: Path) -> None:
     address = folder / "aws.json"
     address.with_suffix(".new").write_text(json.dumps({"endpoint": f"http://{HOST}:{port}", "pid": os.getpid()}))
     address.with_suffix(".new").rename(address)
+    evaluation = asyncio.create_task(evaluate_each_minute())
     await server.serve(listener)
+    evaluation.cancel()
     import_module("ministack.core.lambda_runtime").reset()  # ends the functions' processes, and waits for their end
 
 
@@ -110,6 +116,10 @@ class CorrectedAws:
         use_the_clock()
         publish_invocations()
         observe_requests()
+        publish_operations()
+        count_log_events()
+        evaluate_alarms()
+        check_and_suppress_actions()
 
     def _pass_compressed_bodies_to_apis(self) -> None:
         """AWS's own services decompress a request's body; a deployed API receives it as it was sent."""
