@@ -122,7 +122,7 @@ def test_each_environment_assumes_one_role(plans: Plans) -> None:
         assert [address for address, role in roles.items() if trusts(role, claims)] == assumed
 
 
-POLICIES = ("deploy", "deploy_edge")  # the two policies of a deploy role
+POLICIES = ("deploy", "deploy_edge", "deploy_monitoring")  # the policies of a deploy role
 
 
 def policy(plans: Plans, address: str) -> dict[str, Any]:
