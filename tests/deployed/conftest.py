@@ -31,7 +31,6 @@ SETTINGS = {
     "concurrency": "{api_handler=-1,authorizer=-1}",
     "cors_origins": "[]",
     "alarms": f"{{{','.join(f'{name}=3' for name in ALARMS_ON_COUNTS)}}}",
-    "alarm_email": "null",
 }
 NOT_DEPLOYED = pytest.StashKey[bool]()
 

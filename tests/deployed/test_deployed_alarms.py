@@ -1,51 +1,21 @@
 """Each alarm of the deployed stage: a cause raises it, its topic gets one message, and then it ends."""
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 from callers import bearer, token_of
 from chalicelib.token import READ
 from deployed.alarms import Alarms
-from deployed.functions import AUTHORIZER, EVENTS, FUNCTION, TOKENS, role_policy
+from deployed.faults import alter_event, closed_gateway, crashing_function, throttled_function, unreachable_table
+from deployed.functions import AUTHORIZER, EVENTS, FUNCTION, TOKENS
 from targets import Response, UrlApi, an_event, get, post
 
 from emulator.stack import STAGE, Stack
 
 AT = 3  # the settings of these tests: as many in one minute raise an alarm
-NO_DYNAMODB = {"Effect": "Deny", "Action": "dynamodb:*", "Resource": "*"}
 
 Cause = Callable[[Stack, UrlApi], Any]
-
-
-# What breaks a part of the stage.
-
-
-@contextmanager
-def unreachable_table(stack: Stack, function: str) -> Iterator[None]:
-    """Take a function's permissions on DynamoDB away."""
-    iam, policy = stack.aws.client("iam"), role_policy(stack, function)
-    statements = [*policy["PolicyDocument"]["Statement"], NO_DYNAMODB]
-    document = {**policy["PolicyDocument"], "Statement": statements}
-    iam.put_role_policy(**{**policy, "PolicyDocument": json.dumps(document)})
-    try:
-        yield
-    finally:
-        iam.put_role_policy(**{**policy, "PolicyDocument": json.dumps(policy["PolicyDocument"])})
-
-
-@contextmanager
-def called_newest_code(stack: Stack, function: str) -> Iterator[Any]:
-    """Let API Gateway call a function's newest code; yield a client that can break it."""
-    functions, alias = stack.aws.client("lambda"), {"FunctionName": function, "Name": "live"}
-    version = functions.get_alias(**alias)["FunctionVersion"]
-    functions.update_alias(**alias, FunctionVersion="$LATEST")
-    try:
-        yield functions
-    finally:
-        functions.update_alias(**alias, FunctionVersion=version)
 
 
 def three_reads(api: UrlApi, **headers: str) -> list[Response]:
@@ -68,13 +38,8 @@ def lose_tokens(stack: Stack, api: UrlApi) -> None:
 
 def crash(stack: Stack, api: UrlApi) -> None:
     """The function raises an exception at its start."""
-    with called_newest_code(stack, FUNCTION) as functions:
-        handler = functions.get_function_configuration(FunctionName=FUNCTION)["Handler"]
-        functions.update_function_configuration(FunctionName=FUNCTION, Handler="app.missing")
-        try:
-            assert {response.status for response in three_reads(api)} == {503}
-        finally:
-            functions.update_function_configuration(FunctionName=FUNCTION, Handler=handler)
+    with crashing_function(stack):
+        assert {response.status for response in three_reads(api)} == {503}
 
 
 def throttle(function: str) -> Cause:
@@ -82,13 +47,9 @@ def throttle(function: str) -> Cause:
 
     def cause(stack: Stack, api: UrlApi) -> None:
         token = bearer(token_of(stack.token_admin(), READ))
-        with called_newest_code(stack, function) as functions:
-            functions.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
-            try:
-                headers = {"Authorization": token} if function == AUTHORIZER else {}
-                assert {response.status for response in three_reads(api, **headers)} == {503}
-            finally:
-                functions.delete_function_concurrency(FunctionName=function)
+        headers = {"Authorization": token} if function == AUTHORIZER else {}
+        with throttled_function(stack, function):
+            assert {response.status for response in three_reads(api, **headers)} == {503}
 
     return cause
 
@@ -101,37 +62,15 @@ def send_no_token(stack: Stack, api: UrlApi) -> None:
 
 def exceed_the_throttle(stack: Stack, api: UrlApi) -> None:
     """More requests than the stage's throttle permits."""
-    gateway, (*_, api_id, stage) = stack.aws.client("apigateway"), api.path.split("/")
-    settings = gateway.get_stage(restApiId=api_id, stageName=stage)["methodSettings"]["*/*"]
-    limits = {"burstLimit": settings["throttlingBurstLimit"], "rateLimit": settings["throttlingRateLimit"]}
-
-    def limit(values: dict[str, Any]) -> None:
-        changes = [
-            {"op": "replace", "path": f"/*/*/throttling/{name}", "value": str(value)} for name, value in values.items()
-        ]
-        gateway.update_stage(restApiId=api_id, stageName=stage, patchOperations=changes)
-
-    limit(dict.fromkeys(limits, 0))
-    try:
+    with closed_gateway(stack, api):
         assert {response.status for response in three_reads(api)} == {429}
-    finally:
-        limit(limits)
 
 
 def alter_an_event(stack: Stack, api: UrlApi) -> None:
     """Somebody changes a stored event, and a caller reads it."""
-    event, table = an_event(), stack.aws.client("dynamodb")
+    event = an_event()
     assert post(api, event).status == 201
-    arn = table.describe_table(TableName=EVENTS)["Table"]["TableArn"]
-    rule = table.get_resource_policy(ResourceArn=arn)["Policy"]
-    table.delete_resource_policy(ResourceArn=arn)
-    try:
-        table.update_item(
-            TableName=EVENTS, Key={"pk": {"S": f"local/{event['id']}"}},
-            UpdateExpression="SET payload = :p", ExpressionAttributeValues={":p": {"S": "{}"}},
-        )  # fmt: skip
-    finally:
-        table.put_resource_policy(ResourceArn=arn, Policy=rule)
+    alter_event(stack, event["id"])
     assert get(api, event["id"]).json["type"] == "urn:event-api:problem:stored-event-altered"
 
 
