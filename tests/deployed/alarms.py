@@ -90,6 +90,15 @@ class Alarms:
         }
         self._cloudwatch.put_metric_data(Namespace=namespace, MetricData=[datum])
 
+    def sum_of(self, namespace: str, name: str, dimensions: dict[str, str]) -> float:
+        """Return the sum of a metric in the current minute."""
+        (point,) = self._cloudwatch.get_metric_statistics(
+            Namespace=namespace, MetricName=name, Period=60, Statistics=["Sum"],
+            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+            StartTime=self._now, EndTime=self._now + 60,
+        )["Datapoints"]  # fmt: skip
+        return float(point["Sum"])
+
     def assert_one_message(self, raised: set[str], sender: str) -> None:
         """Assert that the last minute raises exactly these alarms, that one of them sends a message, and that they end.
 

@@ -73,7 +73,7 @@ CASES = [
     Case(unknown, 404, ["access", "function"], "event-not-found"),
     Case(conflict, 409, ["access", "function"], "event-conflict"),
     Case(unreachable, 503, ["access", "function"], "store-unavailable"),
-    Case(crashed, 503, ["access", "function"], "missing"),
+    Case(crashed, 503, ["access", "function"], "TypeError: loads() takes 1 positional argument"),
 ]
 
 
