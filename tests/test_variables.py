@@ -127,7 +127,10 @@ REFUSED = {
         (["http://localhost:80"], DEFAULT_PORT),
     ],
     "alarms": [({"server_errors": 0}, ALARMS), ({"slow_ms": {"authorizer": 0}}, ALARMS)],
-    "alarm_email": [("ops", EMAIL.format("alarm_email")), ("a@example.com, b@example.com", EMAIL.format("alarm_email"))],
+    "alarm_email": [
+        ("ops", EMAIL.format("alarm_email")),
+        ("a@example.com, b@example.com", EMAIL.format("alarm_email")),
+    ],
 }
 ACCEPTED = {
     "stage": [PACKAGED],
