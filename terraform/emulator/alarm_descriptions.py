@@ -1,4 +1,4 @@
-"""Corrects the emulated DescribeAlarms: in XML, which Terraform's provider asks for, ministack leaves out most members."""
+"""Corrects the emulated DescribeAlarms: in XML, which Terraform asks for, ministack leaves out most members."""
 
 import json
 from datetime import UTC, datetime

@@ -5,13 +5,13 @@ import time
 import urllib.request
 from typing import Any
 
+from emulator.aws import ACCOUNT
 from emulator.clock import PATH
 from emulator.emulated_aws import EmulatedAws
 from emulator.stack import STAGE
 
 PREFIX = f"event-api-{STAGE}-"
 DAY = 24 * 60  # minutes
-ACCOUNT = "123456789012"
 BOTH_KINDS = ["MetricAlarm", "CompositeAlarm"]
 
 
