@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from .alarm_descriptions import describe_alarms_completely
 from .api_gateway import add_missing_operations
 from .backup import lock_vaults
 from .iam import correct_policy_evaluation
@@ -98,6 +99,7 @@ class CorrectedAws:
         name_the_calling_function()
         require_oidc_provider()
         accept_new_keys()
+        describe_alarms_completely()
         lock_vaults()
         store_bodies_and_log_settings()
         correct_policy_evaluation()
