@@ -189,3 +189,45 @@ variable "cors_origins" {
     error_message = "An origin has its default port, which browsers do not send: remove :443 after https, and :80 after http."
   }
 }
+
+variable "alarms" {
+  description = <<-EOT
+    Counts in one minute at which an alarm is raised, and milliseconds for `slow_ms`. Each has a default. null is no
+    alarms.
+  EOT
+  type = object({
+    server_errors       = optional(number, 5)   # responses with 500 or more
+    function_errors     = optional(number, 1)   # calls that crashed or took too long
+    function_throttles  = optional(number, 5)   # calls that Lambda refused
+    authorizer_failures = optional(number, 5)   # tokens that could not be checked
+    store_unavailable   = optional(number, 5)   # responses with `store-unavailable`
+    store_throttles     = optional(number, 100) # requests that DynamoDB throttled; the function retries them
+    store_errors        = optional(number, 5)   # requests that DynamoDB failed to handle
+    unauthorized        = optional(number, 100) # responses with 401
+    too_many_requests   = optional(number, 100) # responses with 429
+    blocked             = optional(number, 100) # requests that the firewall blocked
+    slow_ms = optional(object({                 # 99 % of calls are faster
+      api_handler = optional(number, 3000)
+      authorizer  = optional(number, 2000)
+    }), {})
+  })
+  default = {}
+
+  validation {
+    condition = var.alarms == null ? true : alltrue([
+      for count in values(merge(var.alarms, { slow_ms = 1 }, var.alarms.slow_ms)) : count >= 1
+    ])
+    error_message = "A value in alarms is below 1: the alarm would never end. Use at least 1."
+  }
+}
+
+variable "alarm_email" {
+  description = "E-mail address that gets the alarms. AWS first sends it a link to confirm. null is no e-mail."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.alarm_email == null ? true : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", var.alarm_email))
+    error_message = "alarm_email is not an e-mail address: write one address, like name@example.com."
+  }
+}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from chalicelib import batch, index
+from checkov_skips import SKIPS, noted_skips
 from hypothesis import example, given
 from hypothesis import strategies as st
 from ministack.core.iam_evaluator import evaluate_resource_policy
@@ -17,37 +18,6 @@ from roots import ACCOUNT, BY_DYNAMODB, BY_LAMBDA, FUNCTION, KEY, LOG, NEEDS_TER
 from roots import copied_project, make, planned, request, run
 
 pytestmark = NEEDS_TERRAFORM
-
-# The skipped checks of checkov. A comment at each resource gives the reason.
-SKIPS = {
-    ("stage.tf", "aws_api_gateway_stage.this"): {
-        "CKV_AWS_120", "CKV2_AWS_4", "CKV2_AWS_29", "CKV2_AWS_51", "CKV2_AWS_77",
-    },
-    ("stage.tf", "aws_api_gateway_method_settings.this"): {"CKV_AWS_225", "CKV_AWS_308"},
-    ("stage.tf", "aws_api_gateway_method_settings.write"): {"CKV_AWS_225", "CKV_AWS_308"},
-    ("table.tf", "aws_dynamodb_table.events"): {"CKV_AWS_119"},
-    ("table.tf", "aws_dynamodb_table.tokens"): {"CKV_AWS_119"},
-    ("logs.tf", "aws_cloudwatch_log_group.api_handler"): {"CKV_AWS_158", "CKV_AWS_338"},
-    ("logs.tf", "aws_cloudwatch_log_group.authorizer"): {"CKV_AWS_158", "CKV_AWS_338"},
-    ("logs.tf", "aws_cloudwatch_log_group.access"): {"CKV_AWS_158", "CKV_AWS_338"},
-    ("waf.tf", "aws_wafv2_web_acl.this[0]"): {"CKV_AWS_192"},
-    ("waf.tf", "aws_cloudwatch_log_group.firewall[0]"): {"CKV_AWS_158", "CKV_AWS_338"},
-    ("key.tf", "aws_iam_policy_document.key"): {"CKV_AWS_109", "CKV_AWS_111", "CKV_AWS_283", "CKV_AWS_356"},
-    ("oidc/state.tf", "aws_s3_bucket.state"): {"CKV_AWS_18", "CKV_AWS_144", "CKV_AWS_145", "CKV2_AWS_62"},
-    ("oidc/provider_github.tf", "aws_iam_policy_document.trust"): {"CKV_AWS_358"},
-    ("oidc/function_role.tf", "aws_iam_policy_document.function"): {"CKV_AWS_111", "CKV_AWS_356"},
-    ("oidc/deploy_role.tf", "aws_iam_policy_document.deploy"): {"CKV_AWS_356"},
-    ("oidc/deploy_edge.tf", "aws_iam_policy_document.deploy_edge"): {"CKV_AWS_109", "CKV_AWS_111", "CKV_AWS_356"},
-    ("oidc/deploy_boundary.tf", "aws_iam_policy_document.deploy_boundary"): {
-        "CKV_AWS_107", "CKV_AWS_109", "CKV_AWS_111", "CKV_AWS_356",
-    },
-    ("oidc/backup.tf", "aws_iam_policy_document.backup_key"): {"CKV_AWS_109", "CKV_AWS_111", "CKV_AWS_356"},
-    ("oidc/plan_role.tf", "aws_iam_policy_document.plan"): {"CKV_AWS_356"},
-    ("chalice.tf.json", "api_handler"): {"CKV_AWS_116", "CKV_AWS_117", "CKV_AWS_272"},
-    ("chalice.tf.json", "authorizer"): {"CKV_AWS_116", "CKV_AWS_117", "CKV_AWS_272"},
-    ("chalice.tf.json", "rest_api"): {"CKV_AWS_237"},
-}
-
 
 PACKAGED, SETTINGS = "dev", "-var-file=tests/settings.tfvars"
 
@@ -152,6 +122,9 @@ TABLE_OF, FUNCTION_OF, LOG_OF = (
 )
 OF_EVENTS, OF_TOKENS = {TABLE_OF: "event-api-dev-events"}, {TABLE_OF: "event-api-dev-tokens"}
 OF_FUNCTION, OF_LOG = {FUNCTION_OF: FUNCTION}, {LOG_OF: LOG}
+TOPIC_OF = "kms:EncryptionContext:aws:sns:topicArn"
+OF_ALARMS = {TOPIC_OF: f"arn:aws:sns:{REGION}:{ACCOUNT}:event-api-dev-alarms"}
+BY_ALARMS = "cloudwatch.amazonaws.com"
 BY_LOGS, BY_OTHER_LOGS = f"logs.{REGION}.amazonaws.com", "logs.us-east-1.amazonaws.com"
 HERE = {"kms:CallerAccount": ACCOUNT}
 
@@ -177,6 +150,8 @@ def key_allows(
         (ROLE, "kms:Encrypt", HERE | BY_LAMBDA | OF_FUNCTION, None),
         ("", "kms:Decrypt", OF_LOG, BY_LOGS),
         ("", "kms:GenerateDataKeyWithoutPlaintext", OF_LOG, BY_LOGS),
+        ("", "kms:Decrypt", OF_ALARMS, BY_ALARMS),
+        ("", "kms:GenerateDataKey", OF_ALARMS, BY_ALARMS),
         (ROLE, "kms:PutKeyPolicy", HERE, None),
         (ROLE, "kms:ScheduleKeyDeletion", HERE, None),
     ],
@@ -209,6 +184,8 @@ def test_key_can_be_used_for_its_stage(
         ("", "kms:Decrypt", {}, BY_LOGS),
         ("", "kms:Decrypt", OF_LOG, BY_OTHER_LOGS),
         ("", "kms:CreateGrant", OF_LOG, BY_LOGS),
+        ("", "kms:GenerateDataKey", {TOPIC_OF: f"arn:aws:sns:{REGION}:{ACCOUNT}:payroll"}, BY_ALARMS),
+        ("", "kms:GenerateDataKey", {}, BY_ALARMS),
         ("", "kms:Decrypt", HERE | OF_FUNCTION, "lambda.amazonaws.com"),
     ],
 )
@@ -272,6 +249,34 @@ def test_table_policy_lets_aws_delete_expired_events(stage_plan: dict[str, Any])
     assert not table_denies(stage_plan, "arn:aws:iam::999999999999:root", "DeleteItem", **by_aws)
 
 
+# The alarms.
+
+
+def test_runbook_has_a_section_for_each_alarm(stage_plan: dict[str, Any]) -> None:
+    """Each alarm is in the runbook's table, with the section that its description names. No other section exists."""
+    alarms = [planned for address, planned in stage_plan.items() if re.match(r"aws_cloudwatch_\w+_alarm\.", address)]
+    assert len(alarms) > 20  # the stage has a firewall
+    described = {
+        alarm["alarm_name"].removeprefix(f"event-api-{PACKAGED}-"): alarm["alarm_description"].partition("#")[2]
+        for alarm in alarms
+    }
+    assert {alarm["alarm_description"].partition("#")[0][-24:] for alarm in alarms} == {"Runbook: docs/runbook.md"}
+    page = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \|.*\[([a-z0-9-]+)\]\(#\2\) \|$", page, re.M)
+    assert dict(rows) == described
+    assert len(rows) == len(described)
+    assert sorted(re.findall(r"^## ([a-z0-9-]+)$", page, re.M)) == sorted(set(described.values()))
+
+
+def test_runbook_says_which_group_sends_the_message(stage_plan: dict[str, Any]) -> None:
+    """The runbook's table has the group of each alarm."""
+    page = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    for name in ("store", "failing", "refused"):
+        rule = stage_plan[f"aws_cloudwatch_composite_alarm.{name}[0]"]["alarm_rule"]
+        members = re.findall(rf"ALARM\(event-api-{PACKAGED}-([a-z0-9-]+)\)", rule)
+        assert sorted(re.findall(rf"^\| `([a-z0-9-]+)` \| `{name}` \|", page, re.M)) == sorted(members)
+
+
 # The firewall.
 
 
@@ -320,22 +325,6 @@ def _checkov() -> Path:
         run(home / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", "-r", wanted, cwd=ROOT)
         shutil.copyfile(wanted, installed)
     return home / "bin" / "checkov"
-
-
-def noted_skips(generated: Path) -> dict[tuple[str, str], dict[str, str]]:
-    """Return the skips in the "//" notes of the generated file's resources: (file, name) => check => reason.
-
-    checkov does not read notes in JSON.
-    """
-    skips: dict[tuple[str, str], dict[str, str]] = {}
-    for resources in json.loads(generated.read_text(encoding="utf-8"))["resource"].values():
-        for name, resource in resources.items():
-            notes = resource.get("//", [])
-            for note in [notes] if isinstance(notes, str) else notes:
-                if note.startswith("checkov:skip="):
-                    check, reason = note.removeprefix("checkov:skip=").split(":", 1)
-                    skips.setdefault((generated.name, name), {})[check] = reason
-    return skips
 
 
 def test_checkov_passes_and_each_skip_has_a_reason(checkov: Path, root: Path) -> None:

@@ -8,13 +8,27 @@ locals {
     function_arns = { for name, arn in local.functions[stage] : name => [arn, "${arn}:*"] }
     roles         = { for name in ["api_handler", "authorizer"] : name => "${local.iam}:role/event-api-${stage}-${name}" }
     alarms        = "${local.arn[stage].cloudwatch}:alarm:${local.alarm_prefix}${stage}-events-*"
+    own_alarms    = "${local.arn[stage].cloudwatch}:alarm:event-api-${stage}-*"
+    dashboard     = "arn:${local.partition}:cloudwatch::${local.account}:dashboard/event-api-${stage}" # has no region
+    topic         = "${local.arn[stage].sns}:event-api-${stage}-alarms"
     log_groups    = local.log_groups[stage]
     # Each log group, and its log streams.
     log_arns = flatten([for arn in values(local.log_groups[stage]) : [arn, "${arn}:*"]])
+    # The same with fewer characters, for the boundary.
+    short_log_arns = [
+      "${local.arn[stage].logs}:log-group:/aws/*/event-api-${stage}",
+      "${local.arn[stage].logs}:log-group:/aws/*/event-api-${stage}:*",
+      "${local.arn[stage].logs}:log-group:/aws/lambda/event-api-${stage}-authorizer*",
+      "${local.arn[stage].logs}:log-group:aws-waf-logs-event-api-${stage}*",
+    ]
     # All tables, logs and log streams of the stage, with fewer characters.
-    protected = [
+    kept = [
       "${local.arn[stage].dynamodb}:table/event-api-${stage}-*",
       "${local.arn[stage].logs}:log-group:*event-api-${stage}*",
+    ]
+    altered_alarm = "${local.arn[stage].cloudwatch}:alarm:event-api-${stage}-altered"
+    others_alarms = [
+      for other in local.stages : "${local.arn[other].cloudwatch}:alarm:event-api-${other}-*" if other != stage
     ]
     firewall        = "${local.arn[stage].wafv2}:regional/webacl/event-api-${stage}/*"
     firewall_groups = "${local.arn[stage].wafv2}:regional/managedruleset/*/*"
@@ -48,7 +62,7 @@ locals {
     } : name => "${local.arn[stage].logs}:log-group:${group}"
   } }
 
-  services = ["application-autoscaling", "cloudwatch", "dynamodb", "kms", "lambda", "logs", "wafv2"]
+  services = ["application-autoscaling", "cloudwatch", "dynamodb", "kms", "lambda", "logs", "sns", "wafv2"]
   arn = { for stage, region in local.regions : stage => {
     for service in local.services : service => "arn:${local.partition}:${service}:${region}:${local.account}"
   } }
