@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from .alias_routing import route_by_weight
 from .api_gateway import add_missing_operations
 from .backup import lock_vaults
+from .codedeploy import CodeDeploy
 from .iam import correct_policy_evaluation
 from .http_server import HttpServer
 from .lambda_functions import CheckedFunctions, name_the_calling_function
@@ -94,13 +96,16 @@ class CorrectedAws:
         self._ministack = import_module("ministack.app")
         self._pass_compressed_bodies_to_apis()
         add_missing_operations()
+        route_by_weight()
         CheckedFunctions()
         name_the_calling_function()
         require_oidc_provider()
         accept_new_keys()
         lock_vaults()
         store_bodies_and_log_settings()
-        correct_policy_evaluation()
+        code_deploy = CodeDeploy(f"http://{HOST}:{os.environ['GATEWAY_PORT']}")
+        code_deploy.register()
+        correct_policy_evaluation(code_deploy.resource_of)
         evaluate_table_policies()
 
     def _pass_compressed_bodies_to_apis(self) -> None:

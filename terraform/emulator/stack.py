@@ -19,6 +19,10 @@ from typing import Any
 from token_admin import TokenAdmin, load_or_create
 from token_stage import region_of
 
+from aws_calls import CallFailed, calls_by_boto3
+from shift import shift
+from traffic import ReleaseFailed
+
 from .emulated_aws import ADMIN, SOURCES, CannotDeploy, EmulatedAws
 
 PROJECT = SOURCES.parent
@@ -48,6 +52,7 @@ class Stack:
         self.project = folder / "project"
         self.root = self.project / "terraform"
         self.settings: dict[str, str] = {}  # values of Terraform's variables in place of the stage's own
+        self.ignores_alarms = False  # whether a release goes on while an alarm is active
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -161,6 +166,17 @@ class Stack:
         person = "its deploy role" if credentials is None else "the account's administrator"
         log.info("Applying the stage %s as %s: tables, functions, API, logs", STAGE, person)
         self.terraform("", "apply", "-auto-approve", "-input=false", *self._variables(), credentials=credentials)
+        self.shift(credentials, with_alarms=not self.ignores_alarms)
+
+    def shift(self, credentials: dict[str, str] | None = None, with_alarms: bool = True) -> str | None:
+        """Release the newest versions as the deploy role, or with a person's credentials; return the release's name."""
+        log.info("Shifting the traffic to the newest versions")
+        identity = credentials or self.deploy_role()
+        call = calls_by_boto3(lambda service: self.aws.client(service, identity))
+        try:
+            return shift(call, "emulated", log.debug, with_alarms)
+        except (CallFailed, ReleaseFailed) as exc:
+            raise CannotDeploy(f"{exc}.") from exc
 
     def plan(self) -> str:
         """Return what Terraform would change as the deploy role; empty if nothing."""
