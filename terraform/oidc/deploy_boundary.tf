@@ -46,7 +46,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
       # AWS chooses these names. The role's own policies restrict them to the stage.
       [each.value.api, "${each.value.api}/*", each.value.api_tags],
       [each.value.firewall_groups],
-      [each.value.releases, each.value.release_configs],
+      [each.value.releases],
     )
   }
 
@@ -67,6 +67,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
     actions = [
       "application-autoscaling:Describe*",
       "cloudwatch:DescribeAlarms",
+      "codedeploy:GetDeploymentConfig",
       "kms:ListAliases",
       "logs:DescribeLogGroups",
       "logs:DescribeResourcePolicies",
@@ -189,16 +190,20 @@ data "aws_iam_policy_document" "deploy_boundary" {
     }
   }
 
-  statement {
-    sid       = "NeverToOthers"
-    effect    = "Deny"
-    actions   = ["lambda:AddPermission"]
-    resources = ["*"]
+  dynamic "statement" {
+    for_each = contains(local.protected, each.key) ? [] : ["apigateway.amazonaws.com"]
 
-    condition {
-      test     = "StringNotEquals"
-      variable = "lambda:Principal"
-      values   = ["apigateway.amazonaws.com"]
+    content {
+      sid       = "NeverToOthers"
+      effect    = "Deny"
+      actions   = ["lambda:AddPermission"]
+      resources = ["*"]
+
+      condition {
+        test     = "StringNotEquals"
+        variable = "lambda:Principal"
+        values   = [statement.value]
+      }
     }
   }
 
