@@ -166,6 +166,24 @@ data "aws_iam_policy_document" "key" {
     }
   }
 
+  # SNS names the topic in each use of the key. https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+  statement {
+    sid       = "Alarms"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey*"]
+    resources = ["*"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["cloudwatch.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:EncryptionContext:aws:sns:topicArn"
+      values   = [local.alarm_topic]
+    }
+  }
+
   # Lambda encrypts a function's environment with the permissions of the principal that sets it. Lambda decrypts it with
   # the function's role.
   statement {

@@ -125,7 +125,7 @@ def test_each_environment_assumes_its_roles(plans: Plans) -> None:
         assert [address for address, role in roles.items() if trusts(role, claims)] == assumed
 
 
-POLICIES = ("deploy", "deploy_edge", "deploy_release")  # the policies of a deploy role
+POLICIES = ("deploy", "deploy_edge", "deploy_monitoring", "deploy_release")  # the policies of a deploy role
 
 
 def policy(plans: Plans, address: str) -> dict[str, Any]:

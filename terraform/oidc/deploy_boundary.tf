@@ -36,10 +36,12 @@ data "aws_iam_policy_document" "deploy_boundary" {
       "logs:*",
       "s3:*Object",
       "s3:ListBucket",
+      "sns:*",
       "wafv2:*",
     ]
     resources = concat(
-      [each.value.table, each.value.tokens, each.value.alarms, each.value.firewall],
+      [each.value.table, each.value.tokens, each.value.alarms, each.value.own_alarms, each.value.firewall],
+      [each.value.dashboard, each.value.topic],
       flatten(values(each.value.function_arns)),
       each.value.log_arns,
       [local.state_bucket, local.state[each.key], "${local.state[each.key]}.tflock"],
@@ -67,10 +69,12 @@ data "aws_iam_policy_document" "deploy_boundary" {
     actions = [
       "application-autoscaling:Describe*",
       "cloudwatch:DescribeAlarms",
+      "cloudwatch:PutCompositeAlarm",
       "codedeploy:GetDeploymentConfig",
       "kms:ListAliases",
       "logs:DescribeLogGroups",
       "logs:DescribeResourcePolicies",
+      "sns:GetSubscriptionAttributes",
     ]
     resources = ["*"]
   }
@@ -145,8 +149,9 @@ data "aws_iam_policy_document" "deploy_boundary" {
     resources = ["*"]
   }
 
-  # Of a protected stage's tables and logs, a deploy role can only read the settings. Only a person can create, change or
-  # delete them. AWS has no condition for "disable recovery" or "shorter retention", so every change is denied.
+  # Of a protected stage's tables and logs, of the alarm on altered events and of the alarms' topic, a deploy role can only
+  # read the settings. Only a person can create, change or delete them. AWS has no condition for "disable recovery" or
+  # "shorter retention", so every change is denied.
   dynamic "statement" {
     for_each = contains(local.protected, each.key) ? [each.value] : []
 
@@ -154,27 +159,43 @@ data "aws_iam_policy_document" "deploy_boundary" {
       sid    = "NeverWhatIsProtected"
       effect = "Deny"
       not_actions = [
+        "cloudwatch:Describe*",
+        "cloudwatch:List*",
         "dynamodb:Describe*",
         "dynamodb:GetResourcePolicy",
         "dynamodb:List*",
         "logs:Describe*",
         "logs:List*",
+        "sns:Get*",
+        "sns:List*",
       ]
       resources = statement.value.protected
     }
   }
 
-  # In a protected stage, only a person can decide who may call a function, and detach the firewall. AWS cannot limit
-  # lambda:AddPermission to the stage's API: its condition knows the caller's service only.
+  # In a protected stage, only a person can decide who may call a function, detach the firewall, and group alarms. AWS
+  # cannot limit lambda:AddPermission to the stage's API: its condition knows the caller's service only.
   dynamic "statement" {
     for_each = contains(local.protected, each.key) ? [each.value] : []
 
     content {
-      sid       = "NeverOtherCallers"
-      effect    = "Deny"
-      actions   = ["lambda:AddPermission", "lambda:RemovePermission", "wafv2:DisassociateWebACL"]
+      sid    = "NeverWithoutAPerson"
+      effect = "Deny"
+      actions = [
+        "cloudwatch:PutCompositeAlarm",
+        "lambda:AddPermission",
+        "lambda:RemovePermission",
+        "wafv2:DisassociateWebACL",
+      ]
       resources = ["*"]
     }
+  }
+
+  statement {
+    sid       = "NeverAlarmsOfOthers"
+    effect    = "Deny"
+    actions   = ["cloudwatch:*"]
+    resources = each.value.others_alarms
   }
 
   statement {

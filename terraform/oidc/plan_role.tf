@@ -63,8 +63,10 @@ data "aws_iam_policy_document" "plan" {
     actions = [
       "application-autoscaling:DescribeScalableTargets",
       "application-autoscaling:DescribeScalingPolicies",
+      "cloudwatch:DescribeAlarms",
       "kms:ListAliases",
       "logs:DescribeResourcePolicies",
+      "sns:GetSubscriptionAttributes",
     ]
     resources = ["*"]
   }
@@ -85,8 +87,26 @@ data "aws_iam_policy_document" "plan" {
 
   statement {
     sid       = "Logs"
-    actions   = ["logs:ListTagsForResource"]
+    actions   = ["logs:DescribeMetricFilters", "logs:ListTagsForResource"]
     resources = each.value.log_arns
+  }
+
+  statement {
+    sid       = "Alarms"
+    actions   = ["cloudwatch:ListTagsForResource"]
+    resources = [each.value.own_alarms]
+  }
+
+  statement {
+    sid       = "Dashboard"
+    actions   = ["cloudwatch:GetDashboard"]
+    resources = [each.value.dashboard]
+  }
+
+  statement {
+    sid       = "Topic"
+    actions   = ["sns:GetTopicAttributes", "sns:ListTagsForResource"]
+    resources = [each.value.topic]
   }
 
   statement {

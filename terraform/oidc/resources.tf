@@ -9,13 +9,21 @@ locals {
     roles         = { for name in ["api_handler", "authorizer"] : name => "${local.iam}:role/event-api-${stage}-${name}" }
     release_role  = "${local.iam}:role/event-api-${stage}-codedeploy"
     alarms        = "${local.arn[stage].cloudwatch}:alarm:${local.alarm_prefix}${stage}-events-*"
+    own_alarms    = "${local.arn[stage].cloudwatch}:alarm:event-api-${stage}-*"
+    dashboard     = "arn:${local.partition}:cloudwatch::${local.account}:dashboard/event-api-${stage}" # has no region
+    topic         = "${local.arn[stage].sns}:event-api-${stage}-alarms"
     log_groups    = local.log_groups[stage]
     # Each log group, and its log streams.
     log_arns = flatten([for arn in values(local.log_groups[stage]) : [arn, "${arn}:*"]])
-    # All tables, logs and log streams of the stage, with fewer characters.
+    # All tables, logs and log streams of the stage, with fewer characters, and the alarm on altered events.
     protected = [
       "${local.arn[stage].dynamodb}:table/event-api-${stage}-*",
       "${local.arn[stage].logs}:log-group:*event-api-${stage}*",
+      "${local.arn[stage].cloudwatch}:alarm:event-api-${stage}-altered",
+      "${local.arn[stage].sns}:event-api-${stage}-alarms",
+    ]
+    others_alarms = [
+      for other in local.stages : "${local.arn[other].cloudwatch}:alarm:event-api-${other}-*" if other != stage
     ]
     releases        = "${local.arn[stage].codedeploy}:*:event-api-${stage}*" # both, with fewer characters
     release_app     = "${local.arn[stage].codedeploy}:application:event-api-${stage}"
@@ -53,7 +61,7 @@ locals {
     } : name => "${local.arn[stage].logs}:log-group:${group}"
   } }
 
-  services = ["application-autoscaling", "cloudwatch", "codedeploy", "dynamodb", "kms", "lambda", "logs", "wafv2"]
+  services = ["application-autoscaling", "cloudwatch", "codedeploy", "dynamodb", "kms", "lambda", "logs", "sns", "wafv2"]
   arn = { for stage, region in local.regions : stage => {
     for service in local.services : service => "arn:${local.partition}:${service}:${region}:${local.account}"
   } }

@@ -105,3 +105,41 @@ variable "destroy_backups" {
   default     = false
   nullable    = false
 }
+
+variable "monthly_budget_usd" {
+  description = "US dollars per month of which 80 % send a message to `budget_email`. null is no budget."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.monthly_budget_usd == null ? true : var.monthly_budget_usd > 0
+    error_message = "monthly_budget_usd is 0 or less: use more than 0, or null for no budget."
+  }
+
+  validation {
+    condition     = var.monthly_budget_usd == null || var.budget_email != null
+    error_message = "monthly_budget_usd needs budget_email: set the address that gets the message."
+  }
+}
+
+variable "budget_email" {
+  description = "E-mail address that gets the budget's messages."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.budget_email == null ? true : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", var.budget_email))
+    error_message = "budget_email is not an e-mail address: write one address, like name@example.com."
+  }
+}
+
+variable "budget_by_tag" {
+  description = <<-EOT
+    Whether the budget counts only resources with the tag `project`. Activate this tag in the account's billing settings
+    first: until then, such a budget counts nothing. If false, it counts the services that the API uses, in the whole
+    account.
+  EOT
+  type        = bool
+  default     = false
+  nullable    = false
+}

@@ -39,6 +39,11 @@ override_resource {
 }
 
 override_resource {
+  target = aws_iam_policy.deploy_monitoring
+  values = { arn = "arn:aws:iam::123456789012:policy/of-a-deploy-role-as-well" }
+}
+
+override_resource {
   target = aws_iam_policy.deploy_boundary
   values = { arn = "arn:aws:iam::123456789012:policy/of-no-right" }
 }
@@ -72,8 +77,11 @@ run "a_role_has_its_policies_and_its_boundary" {
       && aws_iam_role_policy_attachment.deploy[stage].policy_arn == aws_iam_policy.deploy[stage].arn
       && aws_iam_role_policy_attachment.deploy_edge[stage].policy_arn == aws_iam_policy.deploy_edge[stage].arn
       && aws_iam_role_policy_attachment.deploy_release[stage].policy_arn == aws_iam_policy.deploy_release[stage].arn
+      && (
+        aws_iam_role_policy_attachment.deploy_monitoring[stage].policy_arn == aws_iam_policy.deploy_monitoring[stage].arn
+      )
     )])
-    error_message = "A deploy role has three policies. Its boundary is a fourth one."
+    error_message = "A deploy role has four policies. Its boundary is a fifth one."
   }
 
   assert {

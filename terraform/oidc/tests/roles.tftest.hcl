@@ -67,9 +67,11 @@ run "roles_state_and_log_role" {
       && aws_iam_role_policy_attachment.deploy[stage].role == "event-api-deploy-${stage}"
       && aws_iam_role_policy_attachment.deploy_edge[stage].role == "event-api-deploy-${stage}"
       && aws_iam_role_policy_attachment.deploy_release[stage].role == "event-api-deploy-${stage}"
+      && aws_iam_role_policy_attachment.deploy_monitoring[stage].role == "event-api-deploy-${stage}"
       && length(aws_iam_policy.deploy[stage].policy) <= 6144
       && length(aws_iam_policy.deploy_edge[stage].policy) <= 6144
       && length(aws_iam_policy.deploy_release[stage].policy) <= 6144
+      && length(aws_iam_policy.deploy_monitoring[stage].policy) <= 6144
       && length(aws_iam_policy.deploy_boundary[stage].policy) <= 6144
     )])
     error_message = "Each deploy role has its stage's policies, within AWS's limit of 6144 characters."

@@ -46,3 +46,7 @@ mock_resource "aws_wafv2_web_acl" {
 mock_resource "aws_kms_key" {
   defaults = { arn = "arn:aws:kms:ap-southeast-1:123456789012:key/made", key_id = "made" }
 }
+
+mock_resource "aws_sns_topic" {
+  defaults = { arn = "arn:aws:sns:ap-southeast-1:123456789012:made" }
+}
