@@ -19,14 +19,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from .alarm_actions import check_and_suppress_actions
+from .alarms import evaluate_alarms, evaluate_each_minute
 from .alias_routing import route_by_weight
 from .api_gateway import add_missing_operations
 from .backup import lock_vaults
+from .clock import CLOCK
+from .clock import PATH as CLOCK_PATH
 from .codedeploy import CodeDeploy
 from .iam import correct_policy_evaluation
+from .dynamodb_metrics import publish_operations
+from .gateway_requests import observe_requests
 from .http_server import HttpServer
 from .lambda_functions import CheckedFunctions, name_the_calling_function
+from .lambda_metrics import publish_invocations
+from .log_metrics import count_log_events
 from .logs import accept_new_keys
+from .metrics import use_the_clock
 from .sts import require_oidc_provider
 from .table_policy import evaluate_table_policies
 from .waf import store_bodies_and_log_settings
@@ -59,7 +68,9 @@ async def serve(folder: Path) -> None:
     address = folder / "aws.json"
     address.with_suffix(".new").write_text(json.dumps({"endpoint": f"http://{HOST}:{port}", "pid": os.getpid()}))
     address.with_suffix(".new").rename(address)
+    evaluation = asyncio.create_task(evaluate_each_minute())
     await server.serve(listener)
+    evaluation.cancel()
     import_module("ministack.core.lambda_runtime").reset()  # ends the functions' processes, and waits for their end
 
 
@@ -107,6 +118,13 @@ class CorrectedAws:
         code_deploy.register()
         correct_policy_evaluation(code_deploy.resource_of)
         evaluate_table_policies()
+        use_the_clock()
+        publish_invocations()
+        observe_requests()
+        publish_operations()
+        count_log_events()
+        evaluate_alarms()
+        check_and_suppress_actions()
 
     def _pass_compressed_bodies_to_apis(self) -> None:
         """AWS's own services decompress a request's body; a deployed API receives it as it was sent."""
@@ -122,6 +140,9 @@ class CorrectedAws:
         """Handle an ASGI request."""
         if scope["type"] != "lifespan":  # policies may require TLS, which callers of the real AWS have
             scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
+        if scope.get("path") == CLOCK_PATH:
+            await self._ministack._send_response(send, *CLOCK.handle_request(scope["method"], await read_body(receive)))
+            return
         api_prefix = re.match(r"/_aws/execute-api/[^/]+(?=/)", scope.get("path", ""))
         if api_prefix is None:
             await self._ministack.app(scope, receive, send)
@@ -138,6 +159,15 @@ class CorrectedAws:
         # ministack splits a path after it has decoded it, API Gateway before: an encoded slash stays encoded.
         path = unquote(re.sub(b"%2[Ff]", b"%252F", scope["raw_path"]).decode("ascii"))
         await self._ministack.app({**scope, "path": path}, receive, send_with_prefix)
+
+
+async def read_body(receive: Receive) -> bytes:
+    """Return the body of an ASGI request."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    return body
 
 
 def with_prefix(name: bytes, value: bytes, prefix: bytes) -> bytes:

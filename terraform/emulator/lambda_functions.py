@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from .callers import caller_of, is_allowed, refusal
+from .lambda_metrics import INVOCATION, Invocation
 from .responses import Response, error_response, service
 
 # The concurrent calls of a function; further ones wait. At AWS each call has its own processor. Here all calls
@@ -91,6 +92,7 @@ class CheckedFunctions:
         source = f"arn:aws:execute-api:{region}:{account_id}:{request['apiId']}/{method}"
         if not self._permits_gateway(function, source):
             return None, f"Invalid permissions on Lambda function: {source} may not invoke {function}"
+        INVOCATION.set(Invocation(function))
         async with FUNCTION_CALLS:
             result, error = await self._invoke(function, event, account_id=account_id, region=region)
         if result and (result.get("throttle") or result.get("error")):
@@ -106,6 +108,7 @@ class CheckedFunctions:
         function = authorizer["authorizerUri"].partition("/functions/")[2].removesuffix("/invocations")
         if not self._permits_gateway(function, source):
             return None
+        INVOCATION.set(Invocation(function))
         async with AUTHORIZER_CALLS:
             return await self._authorize(authorizer, event, account_id, region)
 

@@ -1,0 +1,61 @@
+"""Publishes the metrics of the emulated DynamoDB (AWS/DynamoDB), which ministack leaves out.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
+The emulated DynamoDB never throttles and has no errors of its own. A test puts such values.
+"""
+
+import json
+import time
+from typing import Any
+
+from .metrics import COUNT, MILLISECONDS, record
+from .responses import Response, operation_of, service
+
+NAMESPACE = "AWS/DynamoDB"
+READS, WRITES = ("BatchGetItem", "GetItem", "Query", "Scan"), ("BatchWriteItem", "DeleteItem", "PutItem", "UpdateItem")
+
+
+def publish_operations() -> None:
+    """Record the metrics of each operation on items."""
+    # pylint: disable=protected-access  # ministack's own functions are corrected
+    dynamodb = service("dynamodb")
+    handle_other, add_capacity = dynamodb.handle_request, dynamodb._add_consumed_capacity
+
+    async def handle_request(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Response:
+        operation, started = operation_of(headers), time.monotonic()
+        response: Response = await handle_other(method, path, headers, body, query)
+        if operation in READS + WRITES:
+            publish(operation, json.loads(body), response, round((time.monotonic() - started) * 1000))
+        return response
+
+    def add_consumed_capacity(result: Any, data: Any, table: str, write: bool = False, **items: Any) -> None:
+        add_capacity(result, data, table, write=write, **items)
+        consumed: dict[str, Any] = {}
+        add_capacity(consumed, {**data, "ReturnConsumedCapacity": "INDEXES"}, table, write=write, **items)
+        publish_capacity(consumed["ConsumedCapacity"], write)
+
+    dynamodb.handle_request, dynamodb._add_consumed_capacity = handle_request, add_consumed_capacity
+
+
+def publish(operation: str, members: dict[str, Any], response: Response, milliseconds: int) -> None:
+    """Record the metrics of one operation."""
+    status, _, body = response
+    tables = list(members["RequestItems"]) if "RequestItems" in members else [members.get("TableName", "")]
+    sets = [{"TableName": table, "Operation": operation} for table in tables]
+    if status == 200:
+        record(NAMESPACE, {"SuccessfulRequestLatency": (milliseconds, MILLISECONDS)}, sets)
+    elif b"ConditionalCheckFailedException" in body:
+        values = {"ConditionalCheckFailedRequests": (1, COUNT)}
+        record(NAMESPACE, values, [{"TableName": table} for table in tables])
+    elif status == 400:
+        record(NAMESPACE, {"UserErrors": (1, COUNT)}, [{}])
+
+
+def publish_capacity(consumed: dict[str, Any], write: bool) -> None:
+    """Record the capacity that an operation consumed, of its table and of each global index."""
+    name = "ConsumedWriteCapacityUnits" if write else "ConsumedReadCapacityUnits"
+    table = {"TableName": consumed["TableName"]}
+    units = {"": consumed["Table"], **consumed.get("GlobalSecondaryIndexes", {})}
+    for index, capacity in units.items():
+        dimensions = {**table, "GlobalSecondaryIndexName": index} if index else table
+        record(NAMESPACE, {name: (capacity["CapacityUnits"], COUNT)}, [dimensions])
