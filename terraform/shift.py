@@ -21,7 +21,7 @@ def shift(call: Call, stage: str, report: Report, with_alarms: bool = True) -> s
         if running := function.running():
             report(f"{function.name}: the deployment {running} is still running; waiting for its end")
             function.wait(running)
-    releases = planned(functions, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    releases = planned(functions, datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
     if not releases:
         report(f"The newest versions of {stage} are live already: nothing to shift.")
         return None
@@ -60,7 +60,7 @@ def run(functions: list[Function], releases: dict[str, Release], report: Report,
                 break
             report(f"{function.name}: shifting from version {release.before} to {release.after} ({started[-1][1]})")
     ended: list[tuple[str, Ended]] = [(function.name, function.wait(name)) for function, name in started]
-    return faults + [f"{name}: {end.fault}" for name, end in ended if end.fault]
+    return faults + [f"{name}: {end.fault}".rstrip(".") for name, end in ended if end.fault]
 
 
 def take_back(functions: list[Function], releases: dict[str, Release], report: Report) -> None:

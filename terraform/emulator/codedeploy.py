@@ -30,7 +30,6 @@ class CodeDeploy:
         self._endpoint = endpoint
         self._applications: dict[str, dict[str, Any]] = {}
         self._groups: dict[tuple[str, str], dict[str, Any]] = {}
-        self._configs = dict(DEFAULT_CONFIGS)
         self._deployments: dict[str, Deployment] = {}
         self._tags: dict[str, dict[str, str]] = {}
         self._numbers = itertools.count(1)
@@ -134,7 +133,7 @@ class CodeDeploy:
 
     def _valid(self, group: dict[str, Any], check: Any) -> dict[str, Any]:
         """Return a group if its settings are valid, and the caller may pass its role. Raises Refused."""
-        self._config(group["deploymentConfigName"])
+        config_of(group["deploymentConfigName"])
         style = group.get("deploymentStyle")
         if style != {"deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL"}:
             raise Refused("InvalidDeploymentStyleException", "For Lambda, use BLUE_GREEN and WITH_TRAFFIC_CONTROL.")
@@ -158,18 +157,6 @@ class CodeDeploy:
             raise Refused("DeploymentGroupDoesNotExistException", f"No Deployment Group found for name: {key[1]}")
         return self._groups[key]
 
-    # Deployment configurations
-
-    def create_deployment_config(self, members: dict[str, Any]) -> dict[str, Any]:
-        """Create a configuration. Other than AWS, an interval of 0 minutes is allowed, so that a test need not wait."""
-        self._configs[members["deploymentConfigName"]] = members["trafficRoutingConfig"]
-        return {"deploymentConfigId": members["deploymentConfigName"]}
-
-    def _config(self, name: str) -> dict[str, Any]:
-        if name not in self._configs:
-            raise Refused("DeploymentConfigDoesNotExistException", f"No deployment configuration {name}")
-        return self._configs[name]
-
     # Deployments
 
     def create_deployment(self, members: dict[str, Any], check: Any) -> dict[str, Any]:
@@ -185,7 +172,7 @@ class CodeDeploy:
         members = {"alarmConfiguration": group.get("alarmConfiguration"), **members, "deploymentConfigName": name}
         if "overrideAlarmConfiguration" in members:
             members["alarmConfiguration"] = members["overrideAlarmConfiguration"]
-        deployment = Deployment(self._new_id(), members, self._config(name), group | {"region": region()}, self._endpoint)
+        deployment = Deployment(self._new_id(), members, config_of(name), group | {"region": region()}, self._endpoint)
         self._deployments[deployment.info["deploymentId"]] = deployment
         deployment.on_rollback = self._add_rollback
         deployment.start()
@@ -256,6 +243,13 @@ class CodeDeploy:
 
 
 CHECKED = ("CreateDeploymentGroup", "UpdateDeploymentGroup", "CreateDeployment")  # which need further permissions
+
+
+def config_of(name: str) -> dict[str, Any]:
+    """Return the routing of one of AWS's own deployment configurations. Raises Refused."""
+    if name not in DEFAULT_CONFIGS:
+        raise Refused("DeploymentConfigDoesNotExistException", f"No deployment configuration {name}")
+    return DEFAULT_CONFIGS[name]
 
 
 def region() -> str:

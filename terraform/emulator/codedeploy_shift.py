@@ -1,4 +1,7 @@
-"""A deployment of the emulated CodeDeploy: it shifts an alias to another version, and back if an alarm fires."""
+"""A deployment of the emulated CodeDeploy: it shifts an alias to another version, and back if an alarm fires.
+
+Its waiting time follows the clock that a test can set. Each look at the alarms comes before the look at the clock.
+"""
 
 import functools
 import hashlib
@@ -11,6 +14,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from .clock import CLOCK
 from .responses import service
 
 FINAL = ("Succeeded", "Failed", "Stopped")
@@ -50,7 +54,7 @@ class Deployment:
     ) -> None:
         self.info: dict[str, Any] = {
             **{key: value for key, value in members.items() if not key.startswith("override")},
-            "deploymentId": name, "status": "Created", "creator": "user", "createTime": time.time(),
+            "deploymentId": name, "status": "Created", "creator": "user", "createTime": time.time(),  # as Lambda's times
             "computePlatform": "Lambda", "deploymentStyle": group["deploymentStyle"],
         }  # fmt: skip
         self.on_rollback: Callable[[Deployment], None]
@@ -111,13 +115,12 @@ class Deployment:
         self._set(alias, 100)
 
     def _wait(self, minutes: int) -> None:
-        end = time.monotonic() + minutes * 60
+        end = CLOCK.time() + minutes * 60
         while True:
             self._check()
-            left = end - time.monotonic()
-            if left <= 0:
+            if CLOCK.time() >= end:
                 return
-            self._stopped.wait(min(POLL_SECONDS, left))
+            self._stopped.wait(POLL_SECONDS)
 
     def _check(self) -> None:
         if self._stopped.is_set():
