@@ -1,13 +1,13 @@
 """Calls of AWS for `make shift` and `make rollback`, on a laptop and in a job that installs no packages.
 
-A laptop has boto3 in its virtual environment. A workflow's job has none: there the AWS CLI makes the same calls, with
-the same members in the request and the response.
+A laptop has boto3 in its virtual environment. A workflow's job (CI=true) has no such environment: there the AWS CLI makes
+the same calls, with the same members in the request and the response.
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 Call = Callable[..., dict[str, Any]]  # call(service, operation, **members), as in boto3: call("lambda", "get_alias", ...)
@@ -20,9 +20,9 @@ class CallFailed(Exception):
 
 def calls_of(stage: str) -> Call:
     """Return the calls for a stage, with the credentials of the environment. Raises CallFailed."""
-    if find_spec("boto3") is None:
+    if os.environ.get("CI") and stage != "emulated":
         return call_by_cli
-    from token_admin import TokenAdminError  # pylint: disable=import-outside-toplevel  # they need boto3
+    from token_admin import TokenAdminError  # pylint: disable=import-outside-toplevel  # they need packages
     from token_stage import client_of  # pylint: disable=import-outside-toplevel
 
     try:
@@ -41,7 +41,7 @@ def calls_by_boto3(client_of: Callable[[str], Any]) -> Call:
         try:
             return dict(getattr(clients[service], operation)(**members))
         except (BotoCoreError, ClientError) as exc:
-            raise CallFailed(f"{operation} failed: {exc}") from exc
+            raise CallFailed(f"{operation} failed: {exc}".rstrip(".")) from exc
 
     return call
 
@@ -56,5 +56,5 @@ def call_by_cli(service: str, operation: str, **members: Any) -> dict[str, Any]:
     except FileNotFoundError as exc:
         raise CallFailed("the AWS CLI is not installed: https://aws.amazon.com/cli/") from exc
     if run.returncode:
-        raise CallFailed(f"{operation} failed: {' '.join(run.stderr.split())}")
+        raise CallFailed(f"{operation} failed: {' '.join(run.stderr.split())}".rstrip("."))
     return dict(json.loads(run.stdout or "{}"))
