@@ -1,6 +1,6 @@
 # All commands of this project. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run token contract-token test contract bench scale package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply shift rollback url deploy-local destroy-local clean
+.PHONY: help run token logs contract-token test contract bench scale package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply shift rollback url deploy-local destroy-local clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -32,6 +32,9 @@ run: $(installed) ## run the API on http://127.0.0.1:8000 (PORT=8001 for another
 
 token: $(installed) ## create, list, show, revoke or rotate a caller's token: make token ARGS="create --help"
 	@$(python) eventsapp/token_cli.py $(ARGS)
+
+logs: $(installed) ## follow a deployed stage's logs: make logs STAGE=prod (REQUEST_ID=... shows one request, SINCE=30d looks back)
+	@$(python) eventsapp/logs_cli.py --stage "$(STAGE)" $(if $(REQUEST_ID),--request-id "$(REQUEST_ID)") $(if $(SINCE),--since "$(SINCE)")
 
 contract-token: $(installed) ## give the workflow a new token for a stage, for 90 days: make contract-token STAGE=prod REPO=owner/name
 	@test -n "$(REPO)" || { echo "make contract-token: REPO is not set: name the repository on GitHub, as in: make contract-token STAGE=$(STAGE) REPO=owner/name" >&2; exit 2; }

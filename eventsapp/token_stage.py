@@ -16,6 +16,7 @@ from token_admin import TokenAdmin, TokenAdminError
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ROOT / "terraform" / "stages"
+PREFIX = "event-api-"
 LOCAL_REGION = "ap-southeast-1"  # of the embedded AWS of `make run`
 
 
@@ -63,13 +64,17 @@ def flush_token_cache(stage: str) -> None:
     """
     if stage == "local":
         return
-    deployed = "dev" if stage == "emulated" else stage
-    gateway, name = client_of("apigateway", stage), f"event-api-{deployed}"
+    gateway, name = client_of("apigateway", stage), deployed_name(stage)
     pages = gateway.get_paginator("get_rest_apis").paginate()
     apis = [api["id"] for page in pages for api in page["items"] if api["name"] == name]
     if len(apis) != 1:
         raise TokenAdminError(f"the account has {len(apis)} APIs with the name {name}: flush the cache in the console.")
-    gateway.flush_stage_authorizers_cache(restApiId=apis[0], stageName=deployed)
+    gateway.flush_stage_authorizers_cache(restApiId=apis[0], stageName=name.removeprefix(PREFIX))
+
+
+def deployed_name(stage: str) -> str:
+    """Return the name of a deployed stage's API and function. The emulated stage is dev."""
+    return PREFIX + ("dev" if stage == "emulated" else stage)
 
 
 def client_of(service: str, stage: str) -> BaseClient:

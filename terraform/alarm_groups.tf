@@ -1,7 +1,7 @@
 # Groups of alarms: a group sends one message, however many of its members are in alarm. The message names the members.
 locals {
   # The store's problems make API and functions fail too. Then only the group `store` sends a message.
-  alarm_groups = var.alarms == null ? {} : {
+  alarm_groups = { for name, group in {
     store = {
       means   = "The store does not work as it should"
       members = keys(local.store_alarms)
@@ -12,9 +12,9 @@ locals {
     }
     refused = {
       means   = "Many requests are refused"
-      members = concat(keys(local.caller_alarms), var.firewall == null ? [] : keys(local.firewall_alarms))
+      members = keys(local.caller_alarms)
     }
-  }
+  } : name => group if var.alarms != null }
 
   grouped = flatten([for group in local.alarm_groups : group.members])
 }

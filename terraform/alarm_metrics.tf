@@ -4,7 +4,7 @@ locals {
   metrics = "event-api/${var.stage}"
 
   # Name of the metric => the log, and the lines that count.
-  metric_filters = var.alarms == null ? {} : {
+  metric_filters = { for name, filter in {
     AuthorizerFailures = {
       log     = aws_cloudwatch_log_group.access.name
       pattern = "{ $.error = \"AUTHORIZER_FAILURE\" || $.error = \"AUTHORIZER_CONFIGURATION_ERROR\" }"
@@ -21,7 +21,7 @@ locals {
       log     = aws_cloudwatch_log_group.access.name
       pattern = "{ $.status = \"401\" }"
     }
-  }
+  } : name => filter if var.alarms != null }
 }
 
 resource "aws_cloudwatch_log_metric_filter" "this" {

@@ -1,4 +1,4 @@
-# The alarms of the stage. Each looks at minutes. docs/operations.md has a section for each: what it means, what to do.
+# The alarms of the stage. docs/runbook.md says for each what it means and what to do.
 #
 # One cause often triggers several alarms. So most alarms do nothing themselves: they are members of a group
 # (alarm_groups.tf), and only the group sends a message.
@@ -12,11 +12,12 @@ locals {
     local.alarm_names[name] if contains(keys(local.alarms), name)
   ]
 
-  # Each alarm's short name => what it counts. `at` is the count in one minute that is too much.
-  alarms = var.alarms == null ? {} : merge(
-    local.api_alarms, local.function_alarms, local.store_alarms, local.caller_alarms,
-    var.firewall == null ? {} : local.firewall_alarms,
-  )
+  # Each alarm's short name => what it counts. `at` is the count in one minute that is too much. `section` is the runbook's
+  # section, if it has another name than the alarm.
+  alarms = {
+    for name, alarm in merge(local.api_alarms, local.function_alarms, local.store_alarms, local.caller_alarms) :
+    name => alarm if var.alarms != null
+  }
 
   api_alarms = {
     api-5xx = {
@@ -54,6 +55,7 @@ locals {
       }
     },
     { for name, function in local.functions_by_name : "${name}-throttled" => {
+      section    = "throttled-functions"
       means      = "Lambda refused calls of the function, because too many ran at once"
       namespace  = "AWS/Lambda"
       metric     = "Throttles"
@@ -61,7 +63,8 @@ locals {
       at         = try(var.alarms.function_throttles, null)
     } },
     { for name, function in local.functions_by_name : "${name}-slow" => {
-      means      = "one call of the function in a hundred takes too many milliseconds"
+      section    = "slow-functions"
+      means      = "one call of the function in a hundred took too many milliseconds"
       namespace  = "AWS/Lambda"
       metric     = "Duration"
       statistic  = "p99"
@@ -88,6 +91,7 @@ locals {
       }
     },
     { for name, dimensions in local.table_operations : "${name}-throttled" => {
+      section    = "throttled-requests"
       means      = "DynamoDB throttled requests"
       namespace  = "AWS/DynamoDB"
       metric     = "ThrottledRequests"
@@ -95,6 +99,7 @@ locals {
       at         = try(var.alarms.store_throttles, null)
     } },
     { for name, dimensions in local.table_operations : "${name}-failed" => {
+      section    = "failed-requests"
       means      = "DynamoDB failed to handle requests"
       namespace  = "AWS/DynamoDB"
       metric     = "SystemErrors"
@@ -113,7 +118,7 @@ locals {
     } : name => { TableName = "event-api-${var.stage}-${operation[0]}", Operation = operation[1] }
   }
 
-  caller_alarms = {
+  caller_alarms = { for name, alarm in {
     unauthorized = {
       means      = "requests had no valid token (401)"
       namespace  = local.metrics
@@ -128,9 +133,6 @@ locals {
       dimensions = {}
       at         = try(var.alarms.too_many_requests, null)
     }
-  }
-
-  firewall_alarms = {
     blocked = {
       means      = "the firewall blocked requests"
       namespace  = "AWS/WAFV2"
@@ -138,16 +140,16 @@ locals {
       dimensions = { WebACL = "event-api-${var.stage}", Region = var.region, Rule = "ALL" }
       at         = try(var.alarms.blocked, null)
     }
-  }
+  } : name => alarm if name != "blocked" || var.firewall != null }
 
-  runbook = "Runbook: docs/operations.md#"
+  runbook = "Runbook: docs/runbook.md#"
 }
 
 resource "aws_cloudwatch_metric_alarm" "this" {
   for_each = local.alarms
 
   alarm_name        = local.alarm_names[each.key]
-  alarm_description = "In one minute, ${each.value.means}. ${local.runbook}${each.key}"
+  alarm_description = "In one minute, ${each.value.means}. ${local.runbook}${try(each.value.section, each.key)}"
 
   namespace          = each.value.namespace
   metric_name        = each.value.metric

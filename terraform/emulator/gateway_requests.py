@@ -50,8 +50,10 @@ def observe_requests() -> None:
         return response
 
     async def authorize_request(*arguments: Any) -> tuple[Any, dict[str, str] | None]:
+        INVOCATION.set(None)
         error, context = await authorize(*arguments)
         add_authorizer(context)
+        add_invocation("authorizer")
         return error, context
 
     def evaluate_policy(policy: dict[str, Any], method_arn: str) -> Any:
@@ -66,8 +68,7 @@ def observe_requests() -> None:
         INVOCATION.set(None)
         response = await invoke(*arguments, **options)
         variables[LATENCY] = since(started)
-        invocation = INVOCATION.get()
-        variables["integration.requestId"] = invocation and invocation.request_id
+        add_invocation("integration")
         variables["integration.status"] = response[0] if isinstance(response, tuple) else None
         return response
 
@@ -90,6 +91,12 @@ def since(started: float) -> int:
 def add_authorizer(context: dict[str, str] | None) -> None:
     """Add what the authorizer returned to the variables of the current request."""
     _variables.get().update({f"authorizer.{name}": value for name, value in (context or {}).items()})
+
+
+def add_invocation(part: str) -> None:
+    """Add the id of a function's invocation to the variables of the current request, if there was one."""
+    invocation = INVOCATION.get()
+    _variables.get()[f"{part}.requestId"] = invocation and invocation.request_id
 
 
 def request_variables(details: dict[str, Any]) -> Variables:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from . import kms, waf
+from . import kms, monitoring, waf
 from .lambda_functions import FUNCTIONS_PATH
 from .responses import operation_of, service
 from .table_policy import statement_of
@@ -30,12 +30,15 @@ def correct_policy_evaluation(code_deploy_resource: Callable[[str, dict[str, Any
         return other_action(name, method, path, *request)
 
     def extract_resource_arn(name: str, method: str, path: str, *request: Any) -> str:
-        headers, body, _, region, account = request
+        headers, body, parameters, region, account = request
         if name == "lambda" and method == "POST" and FUNCTIONS_PATH.fullmatch(path):
             return f"arn:aws:lambda:{region}:{account}:function:{json.loads(body)['FunctionName']}"
         if name == "codedeploy":
             return code_deploy_resource(operation_of(headers), json.loads(body or b"{}"), f"{region}:{account}")
-        resource = call_resource(name, operation_of(headers), body, f"{region}:{account}")
+        if name in ("monitoring", "sns"):
+            resource = monitoring.call_resource(name, body, parameters, f"{region}:{account}")
+        else:
+            resource = call_resource(name, operation_of(headers), body, f"{region}:{account}")
         return resource or other_resource(name, method, path, *request)
 
     def request_tag_context(name: str, action: str, body: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -79,6 +82,8 @@ def call_context(action: str, body: bytes, parameters: dict[str, Any]) -> dict[s
         tags = (json.loads(body or b"{}") or {}).get("tags") or {}
         keys = {"aws:TagKeys": list(tags)} if tags else {}
         return {**keys, **{f"aws:RequestTag/{key}": value for key, value in tags.items()}}
+    if action in ("cloudwatch:PutMetricAlarm", "cloudwatch:PutCompositeAlarm"):
+        return monitoring.alarm_context(body, parameters)
     if action == "lambda:AddPermission":
         return {"lambda:Principal": json.loads(body)["Principal"]}
     return {}

@@ -40,10 +40,9 @@ data "aws_iam_policy_document" "deploy_boundary" {
       "wafv2:*",
     ]
     resources = concat(
-      [each.value.table, each.value.tokens, each.value.alarms, each.value.own_alarms, each.value.firewall],
-      [each.value.dashboard, each.value.topic],
+      each.value.kept,
+      [each.value.alarms, each.value.own_alarms, each.value.dashboard, each.value.topic, each.value.firewall],
       flatten(values(each.value.function_arns)),
-      each.value.log_arns,
       [local.state_bucket, local.state[each.key], "${local.state[each.key]}.tflock"],
       # AWS chooses these names. The role's own policies restrict them to the stage.
       [each.value.api, "${each.value.api}/*", each.value.api_tags],
@@ -169,7 +168,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
         "sns:Get*",
         "sns:List*",
       ]
-      resources = statement.value.protected
+      resources = concat(statement.value.kept, [statement.value.altered_alarm, statement.value.topic])
     }
   }
 

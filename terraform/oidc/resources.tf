@@ -15,13 +15,12 @@ locals {
     log_groups    = local.log_groups[stage]
     # Each log group, and its log streams.
     log_arns = flatten([for arn in values(local.log_groups[stage]) : [arn, "${arn}:*"]])
-    # All tables, logs and log streams of the stage, with fewer characters, and the alarm on altered events.
-    protected = [
+    # All tables, logs and log streams of the stage, with fewer characters.
+    kept = [
       "${local.arn[stage].dynamodb}:table/event-api-${stage}-*",
       "${local.arn[stage].logs}:log-group:*event-api-${stage}*",
-      "${local.arn[stage].cloudwatch}:alarm:event-api-${stage}-altered",
-      "${local.arn[stage].sns}:event-api-${stage}-alarms",
     ]
+    altered_alarm = "${local.arn[stage].cloudwatch}:alarm:event-api-${stage}-altered"
     others_alarms = [
       for other in local.stages : "${local.arn[other].cloudwatch}:alarm:event-api-${other}-*" if other != stage
     ]

@@ -109,6 +109,7 @@ run "the_api_its_functions_and_their_logs" {
 
   assert {
     condition = values(jsondecode(one(aws_api_gateway_stage.this.access_log_settings).format)) == [
+      "$context.authorizer.requestId",
       "$context.error.responseType",
       "$context.extendedRequestId",
       "$context.integration.latency",

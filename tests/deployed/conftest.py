@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from deployed.alarms import Alarms, stop_clock
 from deployed.functions import AUTHORIZER, FUNCTION, role_of, set_protected
 from targets import UrlApi
 from token_admin import TokenAdmin
@@ -16,6 +17,11 @@ from token_admin import TokenAdmin
 from emulator.emulated_aws import CannotDeploy
 from emulator.stack import STAGE, Stack
 
+# Three in one minute raise an alarm, so that a test needs no flood.
+ALARMS_ON_COUNTS = (
+    "server_errors", "function_errors", "function_throttles", "authorizer_failures", "store_unavailable",
+    "store_throttles", "store_errors", "unauthorized", "too_many_requests", "blocked",
+)  # fmt: skip
 # The tests bring their own values, so that a fork may change its stages.
 SETTINGS = {
     "token_cache_seconds": "300",
@@ -24,6 +30,7 @@ SETTINGS = {
     "firewall": "null",
     "concurrency": "{api_handler=-1,authorizer=-1}",
     "cors_origins": "[]",
+    "alarms": f"{{{','.join(f'{name}=3' for name in ALARMS_ON_COUNTS)}}}",
 }
 NOT_DEPLOYED = pytest.StashKey[bool]()
 
@@ -61,6 +68,7 @@ def _stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         stack.settings.update(SETTINGS)
         stack.package()
         stack.aws.start()
+        stop_clock(stack.aws)
         set_protected(stack, STAGE, False)
         set_protected(stack, "prod", True)  # so that oidc/ makes prod's backups
         stack.deploy()
@@ -90,6 +98,12 @@ def _bare_api(stack: Stack) -> UrlApi:
 def _admin(stack: Stack) -> TokenAdmin:
     """The administration of the stage's tokens."""
     return stack.token_admin()
+
+
+@pytest.fixture(name="alarms", scope="session")
+def _alarms(stack: Stack) -> Alarms:
+    """The alarms of the stage. Their messages go to a queue until the stage is destroyed."""
+    return Alarms(stack.aws)
 
 
 @pytest.fixture(name="probe", scope="module")

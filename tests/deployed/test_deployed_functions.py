@@ -9,6 +9,7 @@ import pytest
 from callers import bearer, token_of
 from chalicelib.index import BY_SUBJECT, BY_TIME, BY_TYPE, INDEXES
 from chalicelib.token import READ
+from deployed.faults import unreachable_table
 from deployed.functions import (
     AUTHORIZER,
     EVENT_KEY,
@@ -257,13 +258,8 @@ def test_each_index_needs_its_permission(stack: Stack, url_api: UrlApi, index: s
 
 def test_unreachable_token_table_is_503(stack: Stack, url_api: UrlApi, admin: TokenAdmin) -> None:
     """When the authorizer cannot read the token table, callers get a 503 with Retry-After."""
-    iam, policy = stack.aws.client("iam"), role_policy(stack, AUTHORIZER)
-    nothing = {"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "dynamodb:*", "Resource": "*"}}
-    try:
-        iam.put_role_policy(**{**policy, "PolicyDocument": json.dumps(nothing)})
+    with unreachable_table(stack, AUTHORIZER):
         response = get(url_api, "a", Authorization=bearer(token_of(admin, READ)))
-    finally:
-        iam.put_role_policy(**{**policy, "PolicyDocument": json.dumps(policy["PolicyDocument"])})
     assert (response.status, response.json["type"]) == (503, "urn:event-api:problem:authorizer-unavailable")
     assert response.headers["retry-after"]
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 from callers import bearer
+from deployed.faults import throttled_function
+from deployed.functions import FUNCTION
 from targets import JSON, Response, UrlApi, an_event, get, post
 
 from emulator.stack import STAGE, Stack
@@ -65,15 +67,8 @@ def test_header_lines_combine(stack: Stack, url_api: UrlApi) -> None:
 
 def test_throttled_function_is_503(stack: Stack, url_api: UrlApi) -> None:
     """If Lambda throttles the function, the caller gets 503 and Retry-After. API Gateway's default is 500."""
-    functions, name = stack.aws.client("lambda"), f"event-api-{STAGE}"
-    version = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
-    functions.update_alias(FunctionName=name, Name="live", FunctionVersion="$LATEST")  # ministack throttles no other
-    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-    try:
+    with throttled_function(stack, FUNCTION):
         response = post(url_api, an_event())
-    finally:
-        functions.delete_function_concurrency(FunctionName=name)
-        functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
     assert (response.status, response.json["type"]) == (503, "urn:event-api:problem:service-unavailable")
     assert response.headers["retry-after"] == "5"
     assert post(url_api, an_event()).status == 201
