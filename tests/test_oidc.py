@@ -183,9 +183,15 @@ def allow_statements(document: dict[str, Any]) -> Iterator[tuple[set[str], set[s
             {
                 "application-autoscaling:DescribeScalableTargets",
                 "application-autoscaling:DescribeScalingPolicies",
+                "cloudwatch:DescribeAlarms",
                 "kms:ListAliases",
                 "logs:DescribeResourcePolicies",
+                "sns:GetSubscriptionAttributes",
             },
+        ),
+        (
+            'aws_iam_policy.deploy_monitoring["dev"]',
+            {"cloudwatch:PutCompositeAlarm", "sns:GetSubscriptionAttributes"},
         ),
     ],
 )
@@ -268,6 +274,11 @@ FIREWALL = f"arn:aws:wafv2:{REGION}:{ACCOUNT}:regional/webacl/event-api-dev/abc"
 FIREWALL_GROUP = f"arn:aws:wafv2:{REGION}:{ACCOUNT}:regional/managedruleset/AWS/AWSManagedRulesCommonRuleSet"
 SCALING = f"arn:aws:application-autoscaling:{REGION}:{ACCOUNT}:scalable-target/abc"
 ACCESS_LOG = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/apigateway/event-api-dev"
+PROD = REGIONS["prod"]
+ALARM = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:event-api-dev-altered"
+DASHBOARD = f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/event-api-dev"
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:event-api-dev-alarms"
+TO_TOPIC = {"cloudwatch:AlarmActions": [TOPIC]}
 OURS = {"aws:ResourceTag/project": "event-api", "aws:ResourceTag/stage": "dev"}
 PRODS = OURS | {"aws:ResourceTag/stage": "prod"}
 ASKED = {"aws:RequestTag/project": "event-api", "aws:RequestTag/stage": "dev"}
@@ -328,6 +339,13 @@ ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Act
         ("logs:CreateLogGroup", f"{LOG}-authorizer", {}),
         ("logs:AssociateKmsKey", LOG, {}),
         ("logs:CreateLogGroup", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:aws-waf-logs-event-api-dev", {}),
+        ("logs:PutMetricFilter", LOG, {}),
+        ("cloudwatch:PutMetricAlarm", ALARM, TO_TOPIC),
+        ("cloudwatch:PutMetricAlarm", ALARM, {}),
+        ("cloudwatch:PutCompositeAlarm", "*", TO_TOPIC),
+        ("cloudwatch:PutDashboard", DASHBOARD, {}),
+        ("sns:SetTopicAttributes", TOPIC, {}),
+        ("sns:Subscribe", TOPIC, {}),
         ("wafv2:UpdateWebACL", FIREWALL, {}),
         ("wafv2:UpdateWebACL", FIREWALL_GROUP, {}),
         ("wafv2:AssociateWebACL", FIREWALL, {}),
@@ -386,6 +404,13 @@ NEVER: list[tuple[str, str, dict[str, Any]]] = [
         "PutRuntimeManagementConfig", "UpdateFunctionUrlConfig",
     )),
     ("wafv2:GetSampledRequests", FIREWALL, {}),
+    *((f"cloudwatch:{action}", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}", TO_TOPIC)
+      for action in ("DeleteAlarms", "DisableAlarmActions", "PutMetricAlarm", "SetAlarmState")
+      for name in ("event-api-prod-altered", "event-api-staging-store", "payroll")),
+    ("cloudwatch:PutDashboard", DASHBOARD.replace("-dev", "-prod"), {}),
+    ("sns:SetTopicAttributes", TOPIC.replace("-dev", "-prod"), {}),
+    ("sns:Publish", f"arn:aws:sns:{REGION}:{ACCOUNT}:payroll", {}),
+    ("sns:Unsubscribe", "*", {}),
     *((f"application-autoscaling:{action}", SCALING, scaling_of(namespace))
       for action in ("DeleteScalingPolicy", "DeregisterScalableTarget", "PutScheduledAction", "RegisterScalableTarget")
       for namespace in ("ecs", "lambda")),
@@ -457,6 +482,7 @@ ONLY_BY_BOUNDARY: list[tuple[str, str, dict[str, Any]]] = [
     ("apigateway:GET", f"{API}/abc", PRODS_API),
     ("apigateway:GET", f"{API}/abc", TAKEN_API),
     ("apigateway:POST", API, asked("event-api-prod")),
+    ("cloudwatch:PutCompositeAlarm", f"arn:aws:cloudwatch:{PROD}:{ACCOUNT}:alarm:event-api-prod-store", TO_TOPIC),
 ]
 
 
@@ -491,6 +517,12 @@ def test_boundary_limits_a_deploy_role_with_administrator_rights(
         ("apigateway:PUT", API_TAGS, asked(event_api_dev="other")),
         ("apigateway:SetWebACL", API_STAGE, OURS),
         ("apigateway:SetWebACL", API_STAGE, {}),
+        *((f"cloudwatch:{action}", ALARM, {"cloudwatch:AlarmActions": [TOPIC, other]})
+          for action in ("PutMetricAlarm", "PutCompositeAlarm") for other in (
+            TOPIC.replace("-dev", "-prod"), f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:payroll",
+            f"arn:aws:automate:{REGION}:ec2:terminate",
+        )),
+        ("sns:Publish", TOPIC, {}),
         ("wafv2:CreateWebACL", FIREWALL, ASKED),
         ("wafv2:DeleteWebACL", FIREWALL, {}),
         ("wafv2:DeleteLoggingConfiguration", FIREWALL, {}),
@@ -521,6 +553,9 @@ def test_plan_role_reads_only_its_stage(plans: Plans, stage: str, other: str) ->
         ("kms:Decrypt", key, tags | by_lambda),
         ("dynamodb:GetResourcePolicy", f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/event-api-{other}-events", {}),
         ("s3:GetObject", f"arn:aws:s3:::event-api-state-{ACCOUNT}/event-api/{other}.tfstate", {}),
+        ("cloudwatch:ListTagsForResource", f"arn:aws:cloudwatch:{region}:{ACCOUNT}:alarm:event-api-{other}-store", {}),
+        ("cloudwatch:GetDashboard", f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/event-api-{other}", {}),
+        ("sns:GetTopicAttributes", f"arn:aws:sns:{region}:{ACCOUNT}:event-api-{other}-alarms", {}),
     ]:
         assert allowed(document, action, resource, context) == (stage == other), action
 
@@ -567,7 +602,6 @@ def test_plan_role_decrypts_only_an_environment(plans: Plans, context: dict[str,
     assert allowed(of_stage(plans, "dev", "plan"), "kms:Decrypt", KEY, context) == expected
 
 
-PROD = REGIONS["prod"]
 PROTECTED = [  # what a deployment of a protected stage can neither create, change nor delete
     *((f"dynamodb:{action}", f"arn:aws:dynamodb:{PROD}:{ACCOUNT}:table/event-api-prod-{table}")
       for table in ("events", "tokens") for action in (
@@ -585,6 +619,13 @@ PROTECTED = [  # what a deployment of a protected stage can neither create, chan
     *((f"lambda:{action}", f"arn:aws:lambda:{PROD}:{ACCOUNT}:function:event-api-prod{part}")
       for action in ("AddPermission", "RemovePermission") for part in ("", ":live", "-authorizer", "-authorizer:live")),
     ("wafv2:DisassociateWebACL", f"arn:aws:apigateway:{PROD}::/restapis/abc/stages/prod"),
+    *((f"cloudwatch:{action}", f"arn:aws:cloudwatch:{PROD}:{ACCOUNT}:alarm:event-api-prod-altered")
+      for action in ("DeleteAlarms", "DisableAlarmActions", "PutMetricAlarm", "SetAlarmState", "TagResource")),
+    ("cloudwatch:PutCompositeAlarm", f"arn:aws:cloudwatch:{PROD}:{ACCOUNT}:alarm:event-api-prod-store"),
+    *((f"sns:{action}", f"arn:aws:sns:{PROD}:{ACCOUNT}:event-api-prod-alarms")
+      for action in ("AddPermission", "DeleteTopic", "Publish", "SetTopicAttributes", "Subscribe")),
+    ("logs:PutMetricFilter", f"arn:aws:logs:{PROD}:{ACCOUNT}:log-group:/aws/lambda/event-api-prod"),
+    ("logs:DeleteMetricFilter", f"arn:aws:logs:{PROD}:{ACCOUNT}:log-group:/aws/apigateway/event-api-prod"),
     ("logs:DeleteLogStream", f"arn:aws:logs:{PROD}:{ACCOUNT}:log-group:/aws/lambda/event-api-prod:log-stream:a"),
 ]  # fmt: skip
 
@@ -606,6 +647,12 @@ def test_deployment_cannot_change_what_is_protected(plans: Plans, action: str, r
         ("dynamodb:DescribeContinuousBackups", f"arn:aws:dynamodb:{PROD}:{ACCOUNT}:table/event-api-prod-tokens"),
         ("dynamodb:GetResourcePolicy", f"arn:aws:dynamodb:{PROD}:{ACCOUNT}:table/event-api-prod-events"),
         ("logs:ListTagsForResource", f"arn:aws:logs:{PROD}:{ACCOUNT}:log-group:/aws/lambda/event-api-prod"),
+        ("cloudwatch:DescribeAlarms", "*"),
+        ("cloudwatch:ListTagsForResource", f"arn:aws:cloudwatch:{PROD}:{ACCOUNT}:alarm:event-api-prod-altered"),
+        ("cloudwatch:PutMetricAlarm", f"arn:aws:cloudwatch:{PROD}:{ACCOUNT}:alarm:event-api-prod-api-5xx"),
+        ("cloudwatch:PutDashboard", f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/event-api-prod"),
+        ("logs:DescribeMetricFilters", f"arn:aws:logs:{PROD}:{ACCOUNT}:log-group:/aws/lambda/event-api-prod"),
+        ("sns:GetTopicAttributes", f"arn:aws:sns:{PROD}:{ACCOUNT}:event-api-prod-alarms"),
         ("lambda:UpdateFunctionCode", f"arn:aws:lambda:{PROD}:{ACCOUNT}:function:event-api-prod"),
         ("lambda:UpdateAlias", f"arn:aws:lambda:{PROD}:{ACCOUNT}:function:event-api-prod:live"),
         ("wafv2:UpdateWebACL", f"arn:aws:wafv2:{PROD}:{ACCOUNT}:regional/webacl/event-api-prod/abc"),

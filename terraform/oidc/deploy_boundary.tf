@@ -40,9 +40,10 @@ data "aws_iam_policy_document" "deploy_boundary" {
       "wafv2:*",
     ]
     resources = concat(
-      each.value.kept,
-      [each.value.alarms, each.value.own_alarms, each.value.dashboard, each.value.topic, each.value.firewall],
+      [each.value.table, each.value.tokens, each.value.alarms, each.value.own_alarms, each.value.firewall],
+      [each.value.dashboard, each.value.topic],
       flatten(values(each.value.function_arns)),
+      each.value.short_log_arns,
       [local.state_bucket, local.state[each.key], "${local.state[each.key]}.tflock"],
       # AWS chooses these names. The role's own policies restrict them to the stage.
       [each.value.api, "${each.value.api}/*", each.value.api_tags],
@@ -190,11 +191,15 @@ data "aws_iam_policy_document" "deploy_boundary" {
     }
   }
 
-  statement {
-    sid       = "NeverAlarmsOfOthers"
-    effect    = "Deny"
-    actions   = ["cloudwatch:*"]
-    resources = each.value.others_alarms
+  dynamic "statement" {
+    for_each = contains(local.protected, each.key) ? [] : [each.value.others_alarms]
+
+    content {
+      sid       = "NeverAlarmsOfOthers"
+      effect    = "Deny"
+      actions   = ["cloudwatch:PutCompositeAlarm"]
+      resources = statement.value
+    }
   }
 
   statement {

@@ -15,6 +15,13 @@ locals {
     log_groups    = local.log_groups[stage]
     # Each log group, and its log streams.
     log_arns = flatten([for arn in values(local.log_groups[stage]) : [arn, "${arn}:*"]])
+    # The same with fewer characters, for the boundary.
+    short_log_arns = [
+      "${local.arn[stage].logs}:log-group:/aws/*/event-api-${stage}",
+      "${local.arn[stage].logs}:log-group:/aws/*/event-api-${stage}:*",
+      "${local.arn[stage].logs}:log-group:/aws/lambda/event-api-${stage}-authorizer*",
+      "${local.arn[stage].logs}:log-group:aws-waf-logs-event-api-${stage}*",
+    ]
     # All tables, logs and log streams of the stage, with fewer characters.
     kept = [
       "${local.arn[stage].dynamodb}:table/event-api-${stage}-*",

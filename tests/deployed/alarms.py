@@ -89,3 +89,18 @@ class Alarms:
             "Values": list(values),
         }
         self._cloudwatch.put_metric_data(Namespace=namespace, MetricData=[datum])
+
+    def assert_one_message(self, raised: set[str], sender: str) -> None:
+        """Assert that the last minute raises exactly these alarms, that one of them sends a message, and that they end.
+
+        `sender` is the alarm that sends the message. It need not be in `raised`.
+        """
+        assert self.not_ok() == set()
+        self.pass_minutes(1)
+        assert self.not_ok() == raised | {sender}
+        self.pass_minutes(4)  # a group may wait for another one
+        assert self.messages() == [(sender, "ALARM")]
+        self.pass_minutes(5)
+        assert self.not_ok() == set()
+        self.pass_minutes(4)
+        assert not self.messages()

@@ -121,29 +121,14 @@ SLOW = {
     f"{name}-slow": Metric("AWS/Lambda", "Duration", {"FunctionName": function}, "failing")
     for name, function in (("api-handler", FUNCTION), ("authorizer", AUTHORIZER))
 }
-# test_deployed_life.py raises this one: only there, the stage has a firewall.
-WITH_FIREWALL = {"blocked"}
 
 
 def test_every_alarm_has_a_cause(alarms: Alarms) -> None:
-    """No alarm of the stage is missing in this file."""
+    """No alarm of the stage is missing in this file. test_deployed_life.py has the one that needs a firewall."""
     raised = set().union(*(fault.alarms for fault in FAULTS.values())) | COUNTED.keys() | SLOW.keys()
     assert alarms.states().keys() - alarms.groups() == raised - alarms.groups()
     senders = {fault.sender for fault in [*FAULTS.values(), *COUNTED.values(), *SLOW.values()]}
     assert alarms.groups() <= senders
-
-
-def assert_one_message(alarms: Alarms, raised: set[str], sender: str) -> None:
-    """Assert that these alarms are raised when the minute is over, that one sends a message, and that they end."""
-    assert alarms.not_ok() == set()
-    alarms.pass_minutes(1)
-    assert alarms.not_ok() == raised | {sender}
-    alarms.pass_minutes(4)  # a group may wait for another one
-    assert alarms.messages() == [(sender, "ALARM")]
-    alarms.pass_minutes(5)
-    assert alarms.not_ok() == set()
-    alarms.pass_minutes(4)
-    assert alarms.messages() == []
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
@@ -152,7 +137,7 @@ def test_fault_raises_its_alarms(stack: Stack, url_api: UrlApi, alarms: Alarms, 
     get(url_api, "unknown")  # the gateway caches the token
     alarms.forget()
     fault.cause(stack, url_api)
-    assert_one_message(alarms, fault.alarms, fault.sender)
+    alarms.assert_one_message(fault.alarms, fault.sender)
     assert post(url_api, an_event()).status == 201
 
 
@@ -164,7 +149,7 @@ def test_count_raises_its_alarm(alarms: Alarms, name: str) -> None:
     alarms.put(namespace, metric, dimensions, *[1] * (AT - 1))
     alarms.pass_minutes(1)
     alarms.put(namespace, metric, dimensions, *[1] * AT)
-    assert_one_message(alarms, {name}, sender)
+    alarms.assert_one_message({name}, sender)
 
 
 @pytest.mark.parametrize("name", SLOW)
@@ -180,5 +165,5 @@ def test_slow_function_raises_its_alarm(alarms: Alarms, name: str) -> None:
         alarms.put(namespace, metric, dimensions, *[5] * 97, *[60_000] * 3)
         alarms.pass_minutes(1)
     alarms.put(namespace, metric, dimensions, *[5] * 97, *[60_000] * 3)
-    assert_one_message(alarms, {name}, sender)
+    alarms.assert_one_message({name}, sender)
     assert STAGE in dimensions["FunctionName"]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from callers import CALLERS, check
+from deployed.alarms import Alarms
 from deployed.functions import AUTHORIZER, EVENTS, FUNCTION, TOKENS, set_protected
 from leaks import CANARY, leaks
 from targets import UrlApi, an_event, get, post
@@ -101,13 +102,19 @@ def test_running_stage_can_get_a_key_a_firewall_and_limits(stack: Stack, bare_ap
         check(bare_api, admin, caller, "GET")
 
 
+@pytest.mark.usefixtures("before")
+def test_blocked_requests_raise_an_alarm(stack: Stack, alarms: Alarms) -> None:
+    """The alarm of a firewall. Its topic has the stage's own key now, which lets alarms publish."""
+    alarms.forget()
+    dimensions = {"WebACL": FUNCTION, "Region": stack.region, "Rule": "ALL"}
+    alarms.put("AWS/WAFV2", "BlockedRequests", dimensions, 1, 1, 1)
+    alarms.assert_one_message({"blocked"}, "refused")
+
+
 def test_no_log_has_a_token_a_secret_or_a_payload(
     stack: Stack, url_api: UrlApi, bare_api: UrlApi, admin: TokenAdmin
 ) -> None:
-    """The functions log requests of every kind of caller, and none of the three. The audit log has a stored event.
-
-    The emulated gateway writes no access log; terraform/tests check its format.
-    """
+    """All logs have requests of every kind of caller, and none of the three. The audit log has a stored event."""
     for caller in CALLERS:
         for method in ("POST", "GET"):
             check(bare_api, admin, caller, method)
