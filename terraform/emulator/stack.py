@@ -29,6 +29,7 @@ PROJECT = SOURCES.parent
 STAGE = "dev"
 OWNER, REPOSITORY = "example", "event-api"
 OWNER_ID, REPOSITORY_ID = "1001", "2002"
+SUBJECT = f"repo:{OWNER}@{OWNER_ID}/{REPOSITORY}@{REPOSITORY_ID}:environment:{{environment}}"
 ISSUER, AUDIENCE = "https://token.actions.githubusercontent.com", "sts.amazonaws.com"
 COPIED = ("Makefile", "eventsapp", "requirements-dev.txt", "terraform")
 NOT_COPIED = ("__pycache__", ".terraform", "*.tfstate*", "chalice.tf.json", "deployment.zip", "tests", "emulator")
@@ -137,8 +138,17 @@ class Stack:
 
     def deploy_role(self, **claims: str) -> dict[str, str]:
         """Return credentials of the stage's deploy role, which a job of GitHub Actions takes by its identity token."""
+        return self.role(self.oidc_outputs["deploy_role_arns"][STAGE], **claims)
+
+    def rollback_role(self) -> dict[str, str]:
+        """Return credentials of the stage's role for rollbacks, which a job of another environment takes."""
+        subject = SUBJECT.format(environment=f"{STAGE}-check")
+        return self.role(self.oidc_outputs["rollback_role_arns"][STAGE], sub=subject)
+
+    def role(self, arn: str, **claims: str) -> dict[str, str]:
+        """Return credentials of a role, for an identity token with these claims."""
         response = self.aws.client("sts").assume_role_with_web_identity(
-            RoleArn=self.oidc_outputs["deploy_role_arns"][STAGE],
+            RoleArn=arn,
             RoleSessionName="deploy",
             WebIdentityToken=identity_token(**claims),
         )["Credentials"]
@@ -263,7 +273,7 @@ def remove_files_that_the_source_lacks(source: Path, copy: Path) -> None:
 
 def identity_token(**claims: str) -> str:
     """Return a token like that of a GitHub job in the stage's environment; the emulated AWS checks no signature."""
-    subject = f"repo:{OWNER}@{OWNER_ID}/{REPOSITORY}@{REPOSITORY_ID}:environment:{STAGE}"
+    subject = SUBJECT.format(environment=STAGE)
     payload = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "exp": int(time.time()) + 300, **claims}
     segments = [json.dumps(members).encode() for members in ({"alg": "RS256", "typ": "JWT"}, payload)]
     return ".".join(base64.urlsafe_b64encode(text).rstrip(b"=").decode() for text in [*segments, b"unsigned"])
