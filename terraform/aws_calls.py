@@ -1,7 +1,7 @@
 """Calls of AWS for `make shift` and `make rollback`, on a laptop and in a job that installs no packages.
 
-A laptop has boto3 in its virtual environment. A workflow's job (CI=true) has no such environment: there the AWS CLI makes
-the same calls, with the same members in the request and the response.
+A laptop has boto3 in its virtual environment. A workflow's job (CI=true) has no such environment: there the AWS CLI
+makes the same calls, with the same members in the request and the response.
 """
 
 import json
@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
-Call = Callable[..., dict[str, Any]]  # call(service, operation, **members), as in boto3: call("lambda", "get_alias", ...)
+Call = Callable[..., dict[str, Any]]  # call(service, operation, **members): call("lambda", "get_alias", Name=...)
 CLI_NAMES = {"codedeploy": "deploy"}  # services that have another name in the AWS CLI
 
 

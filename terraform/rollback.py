@@ -15,8 +15,10 @@ def roll_back(call: Call, stage: str, report: Report, name: str | None = None) -
     A running release is stopped first. Raises ReleaseFailed if there is nothing before.
     """
     functions = functions_of(call, stage, report)
-    stopped = {function.name: release for function in functions if (release := stop(function, report))}
-    live = {function.name: release for function in functions if (release := function.arrival())}
+    found = [(function.name, stop(function, report)) for function in functions]
+    stopped = {function: release for function, release in found if release}
+    found = [(function.name, function.arrival()) for function in functions]
+    live = {function: release for function, release in found if release}
     if not name:
         names = [release.name for release in (stopped or live).values()]
         if not names:
@@ -33,7 +35,7 @@ def roll_back(call: Call, stage: str, report: Report, name: str | None = None) -
 
 
 def stop(function: Function, report: Report) -> Release | None:
-    """Stop a function's running deployment. Return its release; None if none is running, or if it is of nobody's release."""
+    """Stop a function's running deployment. Return its release; None if none is running, or if it is of no release."""
     running = function.running()
     if running is None:
         return None
@@ -52,8 +54,8 @@ def main(stage: str, name: str = "") -> None:
         sys.exit(f"make rollback: {exc}.")
     if releases:
         print(
-            f"The release {next(iter(releases.values())).name} of {stage} is rolled back. The next deployment shifts to "
-            "the newest version again: correct or revert the commit before you push."
+            f"The release {next(iter(releases.values())).name} of {stage} is rolled back. The next deployment shifts "
+            "to the newest version again: correct or revert the commit before you push."
         )
 
 

@@ -383,7 +383,7 @@ NEVER: list[tuple[str, str, dict[str, Any]]] = [
     *((f"codedeploy:{action}", RELEASE_GROUP.replace("dev", "prod"), {}) for action in (
         "CreateDeployment", "CreateDeploymentGroup", "DeleteDeploymentGroup", "GetDeployment", "UpdateDeploymentGroup",
     )),
-    ("codedeploy:CreateDeployment", RELEASE_GROUP.replace("deploymentgroup:event-api-dev", "deploymentgroup:other"), {}),
+    ("codedeploy:CreateDeployment", RELEASE_GROUP.replace("event-api-dev/", "other/"), {}),
     ("codedeploy:RegisterApplicationRevision", RELEASE_APP.replace("dev", "prod"), {}),
     ("codedeploy:StopDeployment", "*", {}),
     ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/other", {}),

@@ -29,7 +29,9 @@ ALL_AT_ONCE, CANARY = "CodeDeployDefault.LambdaAllAtOnce", "CodeDeployDefault.La
 ALL_EVENTS = ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP_ON_REQUEST"]
 HANDLER = "def app(event, context): return context.function_version"
 TRUST = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": ["codedeploy.amazonaws.com"]}}
-SHIFTS = {"Effect": "Allow", "Action": ["lambda:GetAlias", "lambda:UpdateAlias", "cloudwatch:DescribeAlarms"], "Resource": "*"}
+SHIFTS = {
+    "Effect": "Allow", "Action": ["lambda:GetAlias", "lambda:UpdateAlias", "cloudwatch:DescribeAlarms"], "Resource": "*"
+}  # fmt: skip
 codes = itertools.count()
 
 
@@ -219,7 +221,7 @@ def test_alarm_takes_the_whole_release_back(stage: Stage) -> None:
 
 
 def test_function_that_was_complete_goes_back_with_the_other(stage: Stage) -> None:
-    """If one function's deployment fails, the other's new version does not stay, even if CodeDeploy has completed it."""
+    """If one function's deployment fails, the other function goes back too, even if CodeDeploy has completed it."""
     stage.publish(API, AUTHORIZER)
     api, authorizer = stage.live()
     stage.code_deploy.update_deployment_group(

@@ -335,7 +335,7 @@ def test_failed_contract_rolls_back_the_release_of_this_run() -> None:
 @pytest.mark.parametrize("target", ["shift", "rollback"])
 @pytest.mark.parametrize(("ci", "python"), [("true", "python3"), ("", ".venv/bin/python")])
 def test_release_installs_nothing_in_a_workflow(tmp_path: Path, target: str, ci: str, python: str) -> None:
-    """In a workflow, `make shift` and `make rollback` use the machine's Python. On a laptop they install the project."""
+    """In a workflow, `make shift` and `make rollback` use the machine's Python. On a laptop they use the project's."""
     project = copied_project(tmp_path)
     environment = {"PATH": os.environ["PATH"], "CI": ci}
     command = ["make", "--dry-run", target, "STAGE=prod", "RELEASE=2026-01-31T09:30:00.000Z"]

@@ -54,7 +54,7 @@ class Deployment:
     ) -> None:
         self.info: dict[str, Any] = {
             **{key: value for key, value in members.items() if not key.startswith("override")},
-            "deploymentId": name, "status": "Created", "creator": "user", "createTime": time.time(),  # as Lambda's times
+            "deploymentId": name, "status": "Created", "creator": "user", "createTime": time.time(),
             "computePlatform": "Lambda", "deploymentStyle": group["deploymentStyle"],
         }  # fmt: skip
         self.on_rollback: Callable[[Deployment], None]
@@ -67,7 +67,7 @@ class Deployment:
         threading.Thread(target=self._run, daemon=True).start()
 
     def stop(self, rollback: bool | None) -> None:
-        """Let the deployment end before its time. The group's settings say whether it goes back, unless the call does."""
+        """Let the deployment end before its time. The group says whether it goes back, unless the call does."""
         self._rollback_on_stop = rollback
         self._stopped.set()
 
@@ -152,7 +152,7 @@ class Deployment:
         self.on_rollback(rollback)
         self.info["rollbackInfo"] = {"rollbackDeploymentId": rollback.info["deploymentId"]}
         try:
-            rollback._set({**alias, "TargetVersion": alias["CurrentVersion"]}, 100)
+            self._set({**alias, "TargetVersion": alias["CurrentVersion"]}, 100)
             rollback.info["status"] = "Succeeded"
         except (ClientError, Interrupted) as exc:
             rollback.info["errorInformation"] = {"code": "IAM_ROLE_PERMISSIONS", "message": str(exc)}

@@ -138,25 +138,7 @@ class Stack:
 
     def deploy_role(self, **claims: str) -> dict[str, str]:
         """Return credentials of the stage's deploy role, which a job of GitHub Actions takes by its identity token."""
-        return self.role(self.oidc_outputs["deploy_role_arns"][STAGE], **claims)
-
-    def rollback_role(self) -> dict[str, str]:
-        """Return credentials of the stage's role for rollbacks, which a job of another environment takes."""
-        subject = SUBJECT.format(environment=f"{STAGE}-check")
-        return self.role(self.oidc_outputs["rollback_role_arns"][STAGE], sub=subject)
-
-    def role(self, arn: str, **claims: str) -> dict[str, str]:
-        """Return credentials of a role, for an identity token with these claims."""
-        response = self.aws.client("sts").assume_role_with_web_identity(
-            RoleArn=arn,
-            RoleSessionName="deploy",
-            WebIdentityToken=identity_token(**claims),
-        )["Credentials"]
-        return {
-            "AWS_ACCESS_KEY_ID": response["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": response["SecretAccessKey"],
-            "AWS_SESSION_TOKEN": response["SessionToken"],
-        }
+        return session_of(self.aws, self.oidc_outputs["deploy_role_arns"][STAGE], **claims)
 
     def init(self) -> None:
         """Initialise the root, with its state in the bucket of terraform/oidc."""
@@ -176,17 +158,7 @@ class Stack:
         person = "its deploy role" if credentials is None else "the account's administrator"
         log.info("Applying the stage %s as %s: tables, functions, API, logs", STAGE, person)
         self.terraform("", "apply", "-auto-approve", "-input=false", *self._variables(), credentials=credentials)
-        self.shift(credentials, with_alarms=not self.ignores_alarms)
-
-    def shift(self, credentials: dict[str, str] | None = None, with_alarms: bool = True) -> str | None:
-        """Release the newest versions as the deploy role, or with a person's credentials; return the release's name."""
-        log.info("Shifting the traffic to the newest versions")
-        identity = credentials or self.deploy_role()
-        call = calls_by_boto3(lambda service: self.aws.client(service, identity))
-        try:
-            return shift(call, "emulated", log.debug, with_alarms)
-        except (CallFailed, ReleaseFailed) as exc:
-            raise CannotDeploy(f"{exc}.") from exc
+        release(self.aws, credentials or self.deploy_role(), with_alarms=not self.ignores_alarms)
 
     def plan(self) -> str:
         """Return what Terraform would change as the deploy role; empty if nothing."""
@@ -251,6 +223,28 @@ class Stack:
             reason = process.stderr.strip() or process.stdout
             raise CannotDeploy(f"`terraform {arguments[0]}` failed in {self.root / folder}:\n{reason}\n{CLEAR_HINT}")
         return process.stdout if changes_code in (None, process.returncode) else ""
+
+
+def session_of(aws: EmulatedAws, role_arn: str, **claims: str) -> dict[str, str]:
+    """Return credentials of a role, for an identity token with these claims."""
+    response = aws.client("sts").assume_role_with_web_identity(
+        RoleArn=role_arn, RoleSessionName="deploy", WebIdentityToken=identity_token(**claims)
+    )["Credentials"]
+    return {
+        "AWS_ACCESS_KEY_ID": response["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": response["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": response["SessionToken"],
+    }
+
+
+def release(aws: EmulatedAws, credentials: dict[str, str], with_alarms: bool = True) -> str | None:
+    """Shift the traffic to the newest versions, as `make shift` does; return the release. Raises CannotDeploy."""
+    log.info("Shifting the traffic to the newest versions")
+    call = calls_by_boto3(lambda service: aws.client(service, credentials))
+    try:
+        return shift(call, "emulated", log.debug, with_alarms)
+    except (CallFailed, ReleaseFailed) as exc:
+        raise CannotDeploy(f"{exc}.") from exc
 
 
 def run(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

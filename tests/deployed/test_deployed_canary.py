@@ -15,7 +15,7 @@ from targets import UrlApi, an_event, post
 from traffic import Function, functions_of
 
 from emulator.emulated_aws import CannotDeploy
-from emulator.stack import Stack
+from emulator.stack import STAGE, SUBJECT, Stack, release, session_of
 
 # Every tenth call of this version fails.
 FAILING = """
@@ -53,7 +53,7 @@ def publish(stack: Stack, handler: str, **files: str) -> str:
 
 @pytest.fixture(name="canary", scope="module")
 def _canary(stack: Stack) -> Iterator[None]:
-    """The groups shift a tenth of the traffic first. Afterwards, the functions' newest code is the packaged one again."""
+    """The groups shift a tenth of the traffic first. Afterwards, the newest code is the packaged one again."""
     client = stack.aws.client("codedeploy")
 
     def configure(config: str) -> None:
@@ -96,7 +96,7 @@ class Meanwhile(threading.Thread):
 
 @pytest.mark.usefixtures("canary")
 def test_failing_version_is_rolled_back(stack: Stack, url_api: UrlApi, alarms: Alarms) -> None:
-    """A version that fails every tenth call raises an alarm. The old version returns, and every stored event is there."""
+    """A version that fails every tenth call raises an alarm. The old version returns, and no stored event is lost."""
     alarms.forget()
     before = live(stack)
     bad = publish(stack, "failing.app", failing=FAILING)
@@ -113,7 +113,7 @@ def test_failing_version_is_rolled_back(stack: Stack, url_api: UrlApi, alarms: A
 
     traffic = Meanwhile(post_until_an_alarm)
     with pytest.raises(CannotDeploy) as failure:
-        stack.shift()
+        release(stack.aws, stack.deploy_role())
     acknowledged = traffic.result()
     assert f"{FUNCTION} {before[0]}. The reason: {FUNCTION}: ALARM_ACTIVE" in str(failure.value)
     assert live(stack) == before and bad != before[0]
@@ -137,13 +137,14 @@ def test_good_version_completes_and_can_be_rolled_back(stack: Stack, url_api: Ur
         alarms.pass_minutes(5)
 
     time_passes = Meanwhile(let_five_minutes_pass)
-    release = stack.shift()
+    name = release(stack.aws, stack.deploy_role())
     time_passes.result()
     assert live(stack) == [good, before[1]]
     assert post(url_api, an_event()).status == 201
-    credentials = stack.rollback_role()
+    subject = SUBJECT.format(environment=f"{STAGE}-check")
+    credentials = session_of(stack.aws, stack.oidc_outputs["rollback_role_arns"][STAGE], sub=subject)
     call = calls_by_boto3(lambda service: stack.aws.client(service, credentials))
-    assert set(roll_back(call, "emulated", print, release)) == {FUNCTION}
+    assert set(roll_back(call, "emulated", print, name)) == {FUNCTION}
     assert live(stack) == before
     with pytest.raises(CallFailed, match="AccessDenied"):
         call("lambda", "update_function_code", FunctionName=FUNCTION, ZipFile=b"")
