@@ -83,6 +83,25 @@ def test_request_has_all_its_lines(account: str) -> None:
     ]
 
 
+def test_followed_line_appears_once(account: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command prints the lines of the last minute, then each new line, until Ctrl-C."""
+    client = boto3.client("logs", endpoint_url=account, region_name=region_of("dev"))
+    new = [{"timestamp": int(time.time() * 1000) + 5000, "message": '{"message": "new"}'}]
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            raise KeyboardInterrupt
+        client.put_log_events(logGroupName=GROUPS[2], logStreamName="a", logEvents=new)
+
+    monkeypatch.setattr(time, "sleep", pause)
+    result = run("--stage", "dev", AWS_ENDPOINT_URL=account)
+    assert (result.code, result.stderr.strip(), len(pauses)) == (130, "", 2)
+    lines = result.stdout.splitlines()
+    assert len(lines) == 6 and lines[-1].endswith("  authorizer  new")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

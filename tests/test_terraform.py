@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from chalicelib import batch, index
+from checkov_skips import SKIPS, noted_skips
 from hypothesis import example, given
 from hypothesis import strategies as st
 from ministack.core.iam_evaluator import evaluate_resource_policy
@@ -153,6 +154,9 @@ TABLE_OF, FUNCTION_OF, LOG_OF = (
 )
 OF_EVENTS, OF_TOKENS = {TABLE_OF: "event-api-dev-events"}, {TABLE_OF: "event-api-dev-tokens"}
 OF_FUNCTION, OF_LOG = {FUNCTION_OF: FUNCTION}, {LOG_OF: LOG}
+TOPIC_OF = "kms:EncryptionContext:aws:sns:topicArn"
+OF_ALARMS = {TOPIC_OF: f"arn:aws:sns:{REGION}:{ACCOUNT}:event-api-dev-alarms"}
+BY_ALARMS = "cloudwatch.amazonaws.com"
 BY_LOGS, BY_OTHER_LOGS = f"logs.{REGION}.amazonaws.com", "logs.us-east-1.amazonaws.com"
 HERE = {"kms:CallerAccount": ACCOUNT}
 
@@ -178,6 +182,8 @@ def key_allows(
         (ROLE, "kms:Encrypt", HERE | BY_LAMBDA | OF_FUNCTION, None),
         ("", "kms:Decrypt", OF_LOG, BY_LOGS),
         ("", "kms:GenerateDataKeyWithoutPlaintext", OF_LOG, BY_LOGS),
+        ("", "kms:Decrypt", OF_ALARMS, BY_ALARMS),
+        ("", "kms:GenerateDataKey", OF_ALARMS, BY_ALARMS),
         (ROLE, "kms:PutKeyPolicy", HERE, None),
         (ROLE, "kms:ScheduleKeyDeletion", HERE, None),
     ],
@@ -210,6 +216,8 @@ def test_key_can_be_used_for_its_stage(
         ("", "kms:Decrypt", {}, BY_LOGS),
         ("", "kms:Decrypt", OF_LOG, BY_OTHER_LOGS),
         ("", "kms:CreateGrant", OF_LOG, BY_LOGS),
+        ("", "kms:GenerateDataKey", {TOPIC_OF: f"arn:aws:sns:{REGION}:{ACCOUNT}:payroll"}, BY_ALARMS),
+        ("", "kms:GenerateDataKey", {}, BY_ALARMS),
         ("", "kms:Decrypt", HERE | OF_FUNCTION, "lambda.amazonaws.com"),
     ],
 )
@@ -273,6 +281,34 @@ def test_table_policy_lets_aws_delete_expired_events(stage_plan: dict[str, Any])
     assert not table_denies(stage_plan, "arn:aws:iam::999999999999:root", "DeleteItem", **by_aws)
 
 
+# The alarms.
+
+
+def test_runbook_has_a_section_for_each_alarm(stage_plan: dict[str, Any]) -> None:
+    """Each alarm is in the runbook's table, with the section that its description names. No other section exists."""
+    alarms = [planned for address, planned in stage_plan.items() if re.match(r"aws_cloudwatch_\w+_alarm\.", address)]
+    assert len(alarms) > 20  # the stage has a firewall
+    described = {
+        alarm["alarm_name"].removeprefix(f"event-api-{PACKAGED}-"): alarm["alarm_description"].partition("#")[2]
+        for alarm in alarms
+    }
+    assert {alarm["alarm_description"].partition("#")[0][-24:] for alarm in alarms} == {"Runbook: docs/runbook.md"}
+    page = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \|.*\[([a-z0-9-]+)\]\(#\2\) \|$", page, re.M)
+    assert dict(rows) == described
+    assert len(rows) == len(described)
+    assert sorted(re.findall(r"^## ([a-z0-9-]+)$", page, re.M)) == sorted(set(described.values()))
+
+
+def test_runbook_says_which_group_sends_the_message(stage_plan: dict[str, Any]) -> None:
+    """The runbook's table has the group of each alarm."""
+    page = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    for name in ("store", "failing", "refused"):
+        rule = stage_plan[f"aws_cloudwatch_composite_alarm.{name}[0]"]["alarm_rule"]
+        members = re.findall(rf"ALARM\(event-api-{PACKAGED}-([a-z0-9-]+)\)", rule)
+        assert sorted(re.findall(rf"^\| `([a-z0-9-]+)` \| `{name}` \|", page, re.M)) == sorted(members)
+
+
 # The firewall.
 
 
@@ -321,22 +357,6 @@ def _checkov() -> Path:
         run(home / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", "-r", wanted, cwd=ROOT)
         shutil.copyfile(wanted, installed)
     return home / "bin" / "checkov"
-
-
-def noted_skips(generated: Path) -> dict[tuple[str, str], dict[str, str]]:
-    """Return the skips in the "//" notes of the generated file's resources: (file, name) => check => reason.
-
-    checkov does not read notes in JSON.
-    """
-    skips: dict[tuple[str, str], dict[str, str]] = {}
-    for resources in json.loads(generated.read_text(encoding="utf-8"))["resource"].values():
-        for name, resource in resources.items():
-            notes = resource.get("//", [])
-            for note in [notes] if isinstance(notes, str) else notes:
-                if note.startswith("checkov:skip="):
-                    check, reason = note.removeprefix("checkov:skip=").split(":", 1)
-                    skips.setdefault((generated.name, name), {})[check] = reason
-    return skips
 
 
 def test_checkov_passes_and_each_skip_has_a_reason(checkov: Path, root: Path) -> None:

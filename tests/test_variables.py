@@ -89,6 +89,9 @@ SHIFT = (
 )
 LOG_RETENTION = "log_retention_days is 0 or less: use at least 1, because 0 keeps logs for ever."
 
+ALARMS = "A value in alarms is below 1: the alarm would never end. Use at least 1."
+EMAIL = "{} is not an e-mail address: write one address, like name@example.com."
+
 REFUSED = {
     "stage": [("prod", "The package is of stage dev: run `make package STAGE=prod` first.")],
     "retention_days": [(0.5, RETENTION), (-1, RETENTION)],
@@ -132,6 +135,11 @@ REFUSED = {
         (["https://app.example.com:443"], DEFAULT_PORT),
         (["http://localhost:80"], DEFAULT_PORT),
     ],
+    "alarms": [({"server_errors": 0}, ALARMS), ({"slow_ms": {"authorizer": 0}}, ALARMS)],
+    "alarm_email": [
+        ("ops", EMAIL.format("alarm_email")),
+        ("a@example.com, b@example.com", EMAIL.format("alarm_email")),
+    ],
 }
 ACCEPTED = {
     "stage": [PACKAGED],
@@ -145,6 +153,8 @@ ACCEPTED = {
     "token_cache_seconds": [0, 3600],
     "traffic_shift": ["LambdaAllAtOnce", "LambdaCanary10Percent30Minutes", "LambdaLinear10PercentEvery3Minutes"],
     "firewall": [None, {"requests_per_address": 10}],
+    "alarms": [None, {}, {"server_errors": 1, "slow_ms": {"authorizer": 1}}],
+    "alarm_email": [None, "ops+prod@example.co.uk"],
     "cors_origins": [[], ["*"], ["https://app.example.com:8443", "http://localhost", "http://127.0.0.1:5173"]],
 }
 
@@ -187,6 +197,9 @@ COLD_DAYS = (
 LOCK_DAYS = "backup.lock_days is below AWS Backup's minimum: use at least 3, or null."
 COPY_TO = "backup.copy_to is not the ARN of a backup vault: write arn:aws:backup:REGION:ACCOUNT:backup-vault:NAME."
 
+BUDGET = "monthly_budget_usd is 0 or less: use more than 0, or null for no budget."
+BUDGET_EMAIL = "monthly_budget_usd needs budget_email: set the address that gets the message."
+
 REFUSED_BY_OIDC = [
     ({"github_owner": "octo-*"}, OWNER),
     ({"github_owner": "octo-org/events"}, OWNER),
@@ -205,6 +218,9 @@ REFUSED_BY_OIDC = [
     ({"backup": {"lock_days": 2}}, LOCK_DAYS),
     ({"backup": {"copy_to": "arn:aws:backup:eu-west-1:210987654321:backup-vault:*"}}, COPY_TO),
     ({"backup": {"copy_to": "copies"}}, COPY_TO),
+    ({"monthly_budget_usd": 0, "budget_email": "ops@example.com"}, BUDGET),
+    ({"monthly_budget_usd": 20}, BUDGET_EMAIL),
+    ({"budget_email": "ops"}, EMAIL.format("budget_email")),
 ]
 
 

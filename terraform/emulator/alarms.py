@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from .clock import CLOCK
-from .responses import Response, error_response, service
+from .responses import Response, service
 
 COMPARISONS = {
     "GreaterThanOrEqualToThreshold": operator.ge,
@@ -36,9 +36,11 @@ def evaluate_alarms() -> None:
         sent = members if is_cbor or is_json else {name.partition(".")[0]: value for name, value in params.items()}
         unknown = [name for name in NOT_EMULATED if sent.get(name)]
         if cloudwatch._p(sent, "ComparisonOperator") not in COMPARISONS:
-            unknown.append("this ComparisonOperator")
+            unknown.append("the ComparisonOperator")
         if unknown:
-            return error_response("ValidationError", f"The emulated AWS does not know {unknown} of an alarm.", 400)
+            message = f"The emulated AWS does not know {', '.join(unknown)} of an alarm."
+            refusal: Response = cloudwatch._error("ValidationError", message, 400, use_json=is_json, use_cbor=is_cbor)
+            return refusal
         response = put_alarm(params, members, is_cbor, is_json)
         alarm = cloudwatch._alarms.get(cloudwatch._p(sent, "AlarmName"))
         if alarm and alarm.get("ExtendedStatistic"):

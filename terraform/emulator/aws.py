@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from .alarm_actions import check_and_suppress_actions
+from .alarm_descriptions import describe_alarms_in_full
 from .alarms import evaluate_alarms, evaluate_each_minute
 from .alias_routing import route_by_weight
 from .api_gateway import add_missing_operations
@@ -125,6 +126,7 @@ class CorrectedAws:
         count_log_events()
         evaluate_alarms()
         check_and_suppress_actions()
+        describe_alarms_in_full()
 
     def _pass_compressed_bodies_to_apis(self) -> None:
         """AWS's own services decompress a request's body; a deployed API receives it as it was sent."""

@@ -83,7 +83,7 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
 
   assert {
     condition = jsonencode([for s in data.aws_iam_policy_document.key.statement : s.sid]) == jsonencode(
-      ["Administration", "Tables", "TablesLook", "Grants", "Logs", "Environment"]
+      ["Administration", "Tables", "TablesLook", "Grants", "Logs", "Alarms", "Environment"]
     )
     error_message = "The policy has these statements and no others."
   }
@@ -105,6 +105,7 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
       TablesLook     = [["AWS", ["*"]]]
       Grants         = [["AWS", ["arn:aws:iam::123456789012:root"]]]
       Logs           = [["Service", ["logs.ap-southeast-1.amazonaws.com"]]]
+      Alarms         = [["Service", ["cloudwatch.amazonaws.com"]]]
       Environment    = [["AWS", ["arn:aws:iam::123456789012:root"]]]
     })
     error_message = "Each statement has these principals and no others."
@@ -118,6 +119,7 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
       TablesLook  = ["kms:DescribeKey"]
       Grants      = ["kms:CreateGrant"]
       Logs        = ["kms:Decrypt*", "kms:Describe*", "kms:Encrypt*", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+      Alarms      = ["kms:Decrypt", "kms:GenerateDataKey*"]
       Environment = ["kms:Decrypt", "kms:Encrypt"]
     })
     error_message = "Each statement has these actions and no others."
@@ -158,6 +160,11 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
             "aws-waf-logs-event-api-${var.stage}",
           ] : "arn:aws:logs:ap-southeast-1:123456789012:log-group:${name}"
         ]]
+      }
+      Alarms = {
+        "kms:EncryptionContext:aws:sns:topicArn" = [
+          "StringEquals", ["arn:aws:sns:ap-southeast-1:123456789012:event-api-${var.stage}-alarms"],
+        ]
       }
       Environment = {
         "kms:EncryptionContext:aws:lambda:FunctionArn" = ["StringEquals", [

@@ -5,13 +5,13 @@ import time
 import urllib.request
 from typing import Any
 
+from emulator.aws import ACCOUNT
 from emulator.clock import PATH
 from emulator.emulated_aws import EmulatedAws
 from emulator.stack import STAGE
 
 PREFIX = f"event-api-{STAGE}-"
 DAY = 24 * 60  # minutes
-ACCOUNT = "123456789012"
 BOTH_KINDS = ["MetricAlarm", "CompositeAlarm"]
 
 
@@ -89,6 +89,15 @@ class Alarms:
             "Values": list(values),
         }
         self._cloudwatch.put_metric_data(Namespace=namespace, MetricData=[datum])
+
+    def sum_of(self, namespace: str, name: str, dimensions: dict[str, str]) -> float:
+        """Return the sum of a metric in the current minute."""
+        (point,) = self._cloudwatch.get_metric_statistics(
+            Namespace=namespace, MetricName=name, Period=60, Statistics=["Sum"],
+            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+            StartTime=self._now, EndTime=self._now + 60,
+        )["Datapoints"]  # fmt: skip
+        return float(point["Sum"])
 
     def assert_one_message(self, raised: set[str], sender: str) -> None:
         """Assert that the last minute raises exactly these alarms, that one of them sends a message, and that they end.

@@ -41,10 +41,10 @@ def newest_code(stack: Stack, function: str) -> Iterator[Any]:
 
 @contextmanager
 def crashing_function(stack: Stack) -> Iterator[None]:
-    """Let each call of the API's function end with an exception: its handler is missing."""
+    """Let each call of the API's function end with an exception: its handler takes one argument only."""
     with newest_code(stack, FUNCTION) as functions:
         handler = functions.get_function_configuration(FunctionName=FUNCTION)["Handler"]
-        functions.update_function_configuration(FunctionName=FUNCTION, Handler="app.missing")
+        functions.update_function_configuration(FunctionName=FUNCTION, Handler="json.loads")
         try:
             yield
         finally:
