@@ -23,7 +23,7 @@ def calls_of(stage: str) -> Call:
     if os.environ.get("CI") and stage != "emulated":
         return call_by_cli
     from token_admin import TokenAdminError  # pylint: disable=import-outside-toplevel  # they need packages
-    from token_stage import client_of  # pylint: disable=import-outside-toplevel
+    from token_stage import client_of  # pylint: disable=import-outside-toplevel  # they need packages
 
     try:
         return calls_by_boto3(lambda service: client_of(service, stage))
@@ -33,7 +33,7 @@ def calls_of(stage: str) -> Call:
 
 def calls_by_boto3(client_of: Callable[[str], Any]) -> Call:
     """Return the calls that boto3's clients make."""
-    from botocore.exceptions import BotoCoreError, ClientError  # pylint: disable=import-outside-toplevel
+    from botocore.exceptions import BotoCoreError, ClientError  # pylint: disable=import-outside-toplevel  # a package
 
     clients = {service: client_of(service) for service in ("lambda", "codedeploy")}
 

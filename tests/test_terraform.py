@@ -19,38 +19,6 @@ from roots import copied_project, make, planned, request, run
 
 pytestmark = NEEDS_TERRAFORM
 
-# The skipped checks of checkov. A comment at each resource gives the reason.
-SKIPS = {
-    ("stage.tf", "aws_api_gateway_stage.this"): {
-        "CKV_AWS_120", "CKV2_AWS_4", "CKV2_AWS_29", "CKV2_AWS_51", "CKV2_AWS_77",
-    },
-    ("stage.tf", "aws_api_gateway_method_settings.this"): {"CKV_AWS_225", "CKV_AWS_308"},
-    ("stage.tf", "aws_api_gateway_method_settings.write"): {"CKV_AWS_225", "CKV_AWS_308"},
-    ("table.tf", "aws_dynamodb_table.events"): {"CKV_AWS_119"},
-    ("table.tf", "aws_dynamodb_table.tokens"): {"CKV_AWS_119"},
-    ("logs.tf", "aws_cloudwatch_log_group.api_handler"): {"CKV_AWS_158", "CKV_AWS_338"},
-    ("logs.tf", "aws_cloudwatch_log_group.authorizer"): {"CKV_AWS_158", "CKV_AWS_338"},
-    ("logs.tf", "aws_cloudwatch_log_group.access"): {"CKV_AWS_158", "CKV_AWS_338"},
-    ("waf.tf", "aws_wafv2_web_acl.this[0]"): {"CKV_AWS_192"},
-    ("waf.tf", "aws_cloudwatch_log_group.firewall[0]"): {"CKV_AWS_158", "CKV_AWS_338"},
-    ("key.tf", "aws_iam_policy_document.key"): {"CKV_AWS_109", "CKV_AWS_111", "CKV_AWS_283", "CKV_AWS_356"},
-    ("oidc/state.tf", "aws_s3_bucket.state"): {"CKV_AWS_18", "CKV_AWS_144", "CKV_AWS_145", "CKV2_AWS_62"},
-    ("oidc/provider_github.tf", "aws_iam_policy_document.trust"): {"CKV_AWS_358"},
-    ("oidc/function_role.tf", "aws_iam_policy_document.function"): {"CKV_AWS_111", "CKV_AWS_356"},
-    ("oidc/deploy_role.tf", "aws_iam_policy_document.deploy"): {"CKV_AWS_356"},
-    ("oidc/deploy_edge.tf", "aws_iam_policy_document.deploy_edge"): {"CKV_AWS_109", "CKV_AWS_111", "CKV_AWS_356"},
-    ("oidc/deploy_boundary.tf", "aws_iam_policy_document.deploy_boundary"): {
-        "CKV_AWS_107", "CKV_AWS_109", "CKV_AWS_111", "CKV_AWS_356",
-    },
-    ("oidc/backup.tf", "aws_iam_policy_document.backup_key"): {"CKV_AWS_109", "CKV_AWS_111", "CKV_AWS_356"},
-    ("oidc/plan_role.tf", "aws_iam_policy_document.plan"): {"CKV_AWS_356"},
-    ("oidc/codedeploy_role.tf", "aws_iam_policy_document.codedeploy"): {"CKV_AWS_356"},
-    ("chalice.tf.json", "api_handler"): {"CKV_AWS_116", "CKV_AWS_117", "CKV_AWS_272"},
-    ("chalice.tf.json", "authorizer"): {"CKV_AWS_116", "CKV_AWS_117", "CKV_AWS_272"},
-    ("chalice.tf.json", "rest_api"): {"CKV_AWS_237"},
-}
-
-
 PACKAGED, SETTINGS = "dev", "-var-file=tests/settings.tfvars"
 
 

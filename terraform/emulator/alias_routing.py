@@ -12,8 +12,9 @@ INVOCATION_PATH = re.compile(r"/2015-03-31/functions/(?P<function>[^/:]+)/invoca
 
 def route_by_weight() -> None:
     """Let API Gateway's and the API's calls of an alias reach its versions by their weights."""
+    # pylint: disable=protected-access  # ministack's own functions are corrected
     functions, rest_apis = service("lambda_svc"), service("apigateway_v1")
-    invoke, authorize = rest_apis._call_lambda_raw, rest_apis._invoke_authorizer_lambda  # pylint: disable=protected-access
+    invoke, authorize = rest_apis._call_lambda_raw, rest_apis._invoke_authorizer_lambda
     handle_other = functions.handle_request
 
     async def invoke_version(function: str, *call: Any, **options: Any) -> Any:
@@ -29,7 +30,7 @@ def route_by_weight() -> None:
             query = {**query, "Qualifier": [version_of(invoked["function"], alias)]}
         return await handle_other(method, path, headers, body, query)
 
-    rest_apis._call_lambda_raw, rest_apis._invoke_authorizer_lambda = invoke_version, authorize_version  # pylint: disable=protected-access
+    rest_apis._call_lambda_raw, rest_apis._invoke_authorizer_lambda = invoke_version, authorize_version
     functions.handle_request = handle_request
 
 
@@ -40,7 +41,8 @@ def with_version(reference: str) -> str:
 
 def version_of(function: str, qualifier: str) -> str:
     """Return the version that the next call of an alias reaches; any other qualifier is returned as it is."""
-    aliases = service("lambda_svc")._functions.get(function, {}).get("aliases", {})  # pylint: disable=protected-access
+    # pylint: disable=protected-access  # ministack's own state is read
+    aliases = service("lambda_svc")._functions.get(function, {}).get("aliases", {})
     if qualifier not in aliases:
         return qualifier
     alias = aliases[qualifier]
