@@ -1,6 +1,6 @@
 # All commands of this project. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run token logs contract-token test contract bench scale package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply url deploy-local destroy-local clean
+.PHONY: help run token logs contract-token test contract bench scale package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply shift rollback url deploy-local destroy-local clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -113,6 +113,15 @@ unlock: init ## remove the lock that a killed deployment left: make unlock STAGE
 
 apply: ## apply the plan of make plan: make apply STAGE=dev
 	@$(terraform) apply -input=false $(STAGE).tfplan
+
+# The workflow's jobs install no packages: there, Python without a virtual environment calls the AWS CLI.
+release_python = PYTHONPATH=eventsapp $(if $(CI),python3,$(python))
+
+shift: $(if $(CI),,$(installed)) ## move a stage's traffic to the newest versions, after make apply: make shift STAGE=prod (ALARMS=off)
+	@$(release_python) terraform/shift.py "$(STAGE)" "$$ALARMS"
+
+rollback: $(if $(CI),,$(installed)) ## move a stage's traffic back to the versions before the last release: make rollback STAGE=prod
+	@$(release_python) terraform/rollback.py "$(STAGE)" "$$RELEASE"
 
 url: ## print the URL of the stage that was planned last
 	@$(terraform) output -raw api_url

@@ -190,6 +190,24 @@ variable "cors_origins" {
   }
 }
 
+variable "traffic_shift" {
+  description = <<-EOT
+    How a release takes over the traffic: one of CodeDeploy's configurations for Lambda that last at most 30 minutes,
+    without `CodeDeployDefault.`.
+  EOT
+  type        = string
+  nullable    = false
+
+  validation {
+    condition = contains(concat(
+      ["LambdaAllAtOnce", "LambdaLinear10PercentEvery1Minute"],
+      [for minutes in [5, 10, 15, 30] : "LambdaCanary10Percent${minutes}Minutes"],
+      [for minutes in [2, 3] : "LambdaLinear10PercentEvery${minutes}Minutes"],
+    ), var.traffic_shift)
+    error_message = "traffic_shift is not valid: use LambdaAllAtOnce, LambdaCanary10Percent5Minutes (or 10, 15, 30) or LambdaLinear10PercentEvery1Minute (or 2Minutes, 3Minutes)."
+  }
+}
+
 variable "alarms" {
   description = <<-EOT
     Counts in one minute at which an alarm is raised, and milliseconds for `slow_ms`. Each has a default. null is no

@@ -109,20 +109,23 @@ def test_token_of_another_issuer_assumes_no_role(plans: Plans) -> None:
     assert not trusts(plans[ROLES]['aws_iam_role.deploy["prod"]'], TRUSTED, provider="gitlab.com")
 
 
-def test_each_environment_assumes_one_role(plans: Plans) -> None:
-    """An environment <stage> assumes the stage's deploy role, and <stage>-check its plan role. Nothing else does."""
+def test_each_environment_assumes_its_roles(plans: Plans) -> None:
+    """An environment <stage> assumes the stage's deploy role. <stage>-check assumes its plan and its rollback role."""
     plan = plans[ROLES]
     roles = {address: role for address, role in plan.items() if ISSUER in (role or {}).get("assume_role_policy", "")}
     expected = {f"environment:{stage}": [f'aws_iam_role.deploy["{stage}"]'] for stage in STAGES}
-    expected |= {f"environment:{stage}-check": [f'aws_iam_role.plan["{stage}"]'] for stage in STAGES}
-    assert len(roles) == len(expected)
+    expected |= {
+        f"environment:{stage}-check": [f'aws_iam_role.{role}["{stage}"]' for role in ("plan", "rollback")]
+        for stage in STAGES
+    }
+    assert len(roles) == sum(map(len, expected.values()))
     expected |= {context: [] for context in ("pull_request", "ref:refs/heads/main", "environment:check")}
     for context, assumed in expected.items():
         claims = TRUSTED | {"sub": f"{REPOSITORY}:{context}"}
         assert [address for address, role in roles.items() if trusts(role, claims)] == assumed
 
 
-POLICIES = ("deploy", "deploy_edge", "deploy_monitoring")  # the policies of a deploy role
+POLICIES = ("deploy", "deploy_edge", "deploy_monitoring", "deploy_release")  # the policies of a deploy role
 
 
 def policy(plans: Plans, address: str) -> dict[str, Any]:
@@ -172,6 +175,9 @@ def allow_statements(document: dict[str, Any]) -> Iterator[tuple[set[str], set[s
                 "cloudwatch:DescribeAlarms",
             },
         ),
+        ('aws_iam_policy.deploy_release["dev"]', set()),
+        ('aws_iam_policy.rollback["dev"]', set()),
+        ('aws_iam_role_policy.codedeploy["dev"]', {"cloudwatch:DescribeAlarms"}),
         (
             'aws_iam_policy.plan["dev"]',
             {
@@ -216,7 +222,7 @@ def test_deploy_role_creates_only_two_service_roles(
     assert allowed(of_stage(plans, "dev", *POLICIES), *call) == expected
 
 
-@pytest.mark.parametrize("name", [*POLICIES, "plan", "deploy_boundary"])
+@pytest.mark.parametrize("name", [*POLICIES, "plan", "rollback", "deploy_boundary"])
 @pytest.mark.parametrize("stage", STAGES)
 def test_policy_fits_the_size_limit_of_iam(plans: Plans, stage: str, name: str) -> None:
     """A managed policy has at most 6,144 characters without white space."""
@@ -238,6 +244,7 @@ def test_deploy_role_reaches_only_its_own_stage(plans: Plans, stage: str) -> Non
         f"arn:aws:apigateway:{region}::/restapis/*",
         f"arn:aws:apigateway:{region}::/restapis/*/stages/{stage}",
         f"arn:aws:apigateway:{region}::/tags/arn%3Aaws%3Aapigateway%3A{region}%3A%3A%2Frestapis%2F*",
+        f"arn:aws:codedeploy:{region}:{ACCOUNT}:deploymentconfig:CodeDeployDefault.Lambda*",  # AWS's own
         f"arn:aws:kms:{region}:{ACCOUNT}:key/*",
         f"arn:aws:wafv2:{region}:{ACCOUNT}:regional/managedruleset/*/*",
     }
@@ -250,6 +257,9 @@ def test_deploy_role_reaches_only_its_own_stage(plans: Plans, stage: str) -> Non
 
 
 FUNCTION_ROLE = f"arn:aws:iam::{ACCOUNT}:role/event-api-dev-api_handler"
+RELEASE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/event-api-dev-codedeploy"
+RELEASE_APP = f"arn:aws:codedeploy:{REGION}:{ACCOUNT}:application:event-api-dev"
+RELEASE_GROUP = f"arn:aws:codedeploy:{REGION}:{ACCOUNT}:deploymentgroup:event-api-dev/event-api-dev"
 AUTHORIZER_ROLE = f"arn:aws:iam::{ACCOUNT}:role/event-api-dev-authorizer"
 DEPLOY_ROLE = f"arn:aws:iam::{ACCOUNT}:role/event-api-deploy-dev"
 DEPLOY_POLICY = f"arn:aws:iam::{ACCOUNT}:policy/event-api-deploy-dev"
@@ -319,6 +329,11 @@ ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Act
         ("dynamodb:CreateTable", TOKEN_TABLE, {}),
         ("lambda:UpdateAlias", f"{FUNCTION}:live", {}),
         ("lambda:UpdateAlias", f"{FUNCTION}-authorizer:live", {}),
+        ("codedeploy:CreateApplication", RELEASE_APP, {}),
+        ("codedeploy:RegisterApplicationRevision", RELEASE_APP, {}),
+        ("codedeploy:CreateDeployment", RELEASE_GROUP, {}),
+        ("codedeploy:CreateDeployment", f"{RELEASE_GROUP}-authorizer", {}),
+        ("iam:PassRole", RELEASE_ROLE, {"iam:PassedToService": "codedeploy.amazonaws.com"}),
         ("lambda:PutFunctionConcurrency", FUNCTION, {}),
         ("lambda:AddPermission", f"{FUNCTION}:live", {"lambda:Principal": "apigateway.amazonaws.com"}),
         ("logs:CreateLogGroup", f"{LOG}-authorizer", {}),
@@ -362,6 +377,15 @@ NEVER: list[tuple[str, str, dict[str, Any]]] = [
         "AttachRolePolicy", "CreateRole", "DeleteRole", "DeleteRolePermissionsBoundary", "DeleteRolePolicy",
         "PutRolePermissionsBoundary", "PutRolePolicy", "TagRole", "UpdateAssumeRolePolicy", "UpdateRole",
     )),
+    *((f"iam:{action}", RELEASE_ROLE, {}) for action in ("CreateRole", "PutRolePolicy", "UpdateAssumeRolePolicy")),
+    ("iam:PassRole", RELEASE_ROLE, {"iam:PassedToService": "ec2.amazonaws.com"}),
+    ("iam:PassRole", RELEASE_ROLE.replace("dev", "prod"), {"iam:PassedToService": "codedeploy.amazonaws.com"}),
+    *((f"codedeploy:{action}", RELEASE_GROUP.replace("dev", "prod"), {}) for action in (
+        "CreateDeployment", "CreateDeploymentGroup", "DeleteDeploymentGroup", "GetDeployment", "UpdateDeploymentGroup",
+    )),
+    ("codedeploy:CreateDeployment", RELEASE_GROUP.replace("event-api-dev/", "other/"), {}),
+    ("codedeploy:RegisterApplicationRevision", RELEASE_APP.replace("dev", "prod"), {}),
+    ("codedeploy:StopDeployment", "*", {}),
     ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/other", {}),
     ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/event-api-dev-other", {}),
     ("iam:PassRole", FUNCTION_ROLE, {"iam:PassedToService": "ec2.amazonaws.com"}),
@@ -545,6 +569,24 @@ def test_plan_role_only_reads(plans: Plans, stage: str) -> None:
     assert [action for action in actions if not action.split(":")[1].startswith(verbs)] == ["kms:Decrypt"]
     assert not {"dynamodb:GetItem", "logs:GetLogEvents"} & actions
     assert "tflock" not in json.dumps(document)
+
+
+@pytest.mark.parametrize("other", STAGES)
+@pytest.mark.parametrize("stage", STAGES)
+def test_roles_of_a_release_reach_only_its_stage(plans: Plans, stage: str, other: str) -> None:
+    """A stage's role for rollbacks, and CodeDeploy's, can move the aliases of this stage. They can change no code."""
+    region = REGIONS[other]
+    function = f"arn:aws:lambda:{region}:{ACCOUNT}:function:event-api-{other}-authorizer"
+    group = f"arn:aws:codedeploy:{region}:{ACCOUNT}:deploymentgroup:event-api-{other}/event-api-{other}"
+    rollback = of_stage(plans, stage, "rollback")
+    code_deploy = [policy(plans, f'aws_iam_role_policy.codedeploy["{stage}"]')]
+    for role in (rollback, code_deploy):
+        assert allowed(role, "lambda:UpdateAlias", f"{function}:live", {}) == (stage == other)
+        for action in ("PublishVersion", "UpdateFunctionCode", "CreateAlias", "DeleteAlias", "InvokeFunction"):
+            assert not allowed(role, f"lambda:{action}", function, {})
+    for action, expected in [("GetDeployment", stage == other), ("CreateDeployment", False), ("StopDeployment", False)]:
+        assert allowed(rollback, f"codedeploy:{action}", group, {}) == expected
+    assert not allowed(code_deploy, "codedeploy:CreateDeployment", group, {})
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,10 @@ CONCURRENCY = (
 CACHE = "token_cache_seconds is not valid: use a whole number from 0 to 3600, the range of API Gateway."
 RETENTION = "retention_days is not valid: use a whole number of days, or 0 to keep events for ever."
 SHARDS = "index_shards is not valid: use a whole number from 1 to 64."
+SHIFT = (
+    "traffic_shift is not valid: use LambdaAllAtOnce, LambdaCanary10Percent5Minutes (or 10, 15, 30) or "
+    "LambdaLinear10PercentEvery1Minute (or 2Minutes, 3Minutes)."
+)
 LOG_RETENTION = "log_retention_days is 0 or less: use at least 1, because 0 keeps logs for ever."
 
 ALARMS = "A value in alarms is below 1: the alarm would never end. Use at least 1."
@@ -117,6 +121,11 @@ REFUSED = {
         ({"api_handler": -2, "authorizer": -1}, CONCURRENCY),
     ],
     "token_cache_seconds": [(-1, CACHE), (3601, CACHE), (0.5, CACHE)],
+    "traffic_shift": [
+        ("AllAtOnce", SHIFT),
+        ("LambdaLinear10PercentEvery10Minutes", SHIFT),  # it takes 100 minutes
+        ("CodeDeployDefault.LambdaAllAtOnce", SHIFT),
+    ],
     "firewall": [({"requests_per_address": 9}, "requests_per_address is below WAF's minimum: use at least 10.")],
     "cors_origins": [
         (["https://app.example.com/"], ORIGIN),
@@ -142,6 +151,7 @@ ACCEPTED = {
     "throttle": [throttle(read=(0.5, 1))],
     "concurrency": [{"api_handler": -1, "authorizer": 1}],
     "token_cache_seconds": [0, 3600],
+    "traffic_shift": ["LambdaAllAtOnce", "LambdaCanary10Percent30Minutes", "LambdaLinear10PercentEvery3Minutes"],
     "firewall": [None, {"requests_per_address": 10}],
     "alarms": [None, {}, {"server_errors": 1, "slow_ms": {"authorizer": 1}}],
     "alarm_email": [None, "ops+prod@example.co.uk"],

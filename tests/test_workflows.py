@@ -77,6 +77,7 @@ def test_stage_applies_its_plan_and_checks_the_contract() -> None:
         "plan": None,
         "deploy": "plan",
         "contract": "deploy",
+        "rollback": ["deploy", "contract"],
     }
     assert {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()} == {
         "plan": [
@@ -93,8 +94,10 @@ def test_stage_applies_its_plan_and_checks_the_contract() -> None:
             "make init",
             "make apply",
             'url=$(make --silent url) && echo "url=$url" >> "$GITHUB_OUTPUT"',
+            'release=$(make --silent shift) && echo "release=$release" >> "$GITHUB_OUTPUT"',
         ],
         "contract": [NO_TOKEN_STEP, "make .venv/.installed", 'make contract URL="$URL"'],
+        "rollback": [REGION_STEP, "make rollback"],
     }
 
 
@@ -110,11 +113,13 @@ def test_plan_is_made_before_the_approval_by_a_role_that_only_reads() -> None:
         "plan": [f"{arn}-plan-${{{{ inputs.stage }}}}"],
         "deploy": [f"{arn}-deploy-${{{{ inputs.stage }}}}"],
         "contract": [],
+        "rollback": [f"{arn}-rollback-${{{{ inputs.stage }}}}"],
     }
     assert {name: job["environment"] for name, job in jobs.items()} == {
         "plan": "${{ inputs.stage }}-check",
         "deploy": "${{ inputs.stage }}",
         "contract": "${{ inputs.stage }}-check",
+        "rollback": "${{ inputs.stage }}-check",
     }
     (plan,) = [step for step in jobs["plan"]["steps"] if step.get("run") == "make plan"]
     assert plan["env"]["LOCK"] == "false"
@@ -271,19 +276,20 @@ def test_files_are_kept_for_as_long_as_a_run_can_wait() -> None:
 
 def test_package_is_checked_before_a_role_is_assumed() -> None:
     """The digest and the content of the package are checked before the job has credentials."""
-    for name, job in workflow("stage.yml")["jobs"].items():
+    jobs = workflow("stage.yml")["jobs"]
+    for name, job in ((name, jobs[name]) for name in ("plan", "deploy")):
         steps = [step.get("run") or step["uses"].partition("@")[0] for step in job["steps"]]
-        if "aws-actions/configure-aws-credentials" in steps:
-            assert steps.index("make use-release") < steps.index("aws-actions/configure-aws-credentials"), name
-            (download,) = [s["with"] for s in job["steps"] if s.get("with", {}).get("name") == "release"]
-            assert download["path"] == "build/release"  # no file of it replaces one of the repository
+        assert steps.index("make use-release") < steps.index("aws-actions/configure-aws-credentials"), name
+        (download,) = [s["with"] for s in job["steps"] if s.get("with", {}).get("name") == "release"]
+        assert download["path"] == "build/release"  # no file of it replaces one of the repository
+    assert not [step for step in jobs["rollback"]["steps"] if "artifact" in step.get("uses", "")]
 
 
 def test_jobs_that_can_assume_a_role_install_no_packages() -> None:
-    """The jobs `plan` and `deploy` can assume a role, so they run no code from a package index. No other job can."""
+    """All jobs but `contract` can assume a role, so they run no code from a package index."""
     jobs = workflow("stage.yml")["jobs"]
-    assert [name for name, job in jobs.items() if "id-token" in job["permissions"]] == ["plan", "deploy"]
-    for name in ("plan", "deploy"):
+    assert [name for name, job in jobs.items() if "id-token" in job["permissions"]] == ["plan", "deploy", "rollback"]
+    for name in ("plan", "deploy", "rollback"):
         assert not any("setup-python" in step.get("uses", "") for step in jobs[name]["steps"])
         targets = [step["run"] for step in jobs[name]["steps"] if "run" in step]
         assert not [run for run in targets if re.search(r"pip|make (package|release|token|contract)", run)]
@@ -295,7 +301,7 @@ def test_deployment_is_never_cancelled() -> None:
 
 
 @pytest.mark.parametrize("stage", ["dev", "staging", "prod"])
-@pytest.mark.parametrize("job", ["plan", "deploy"])
+@pytest.mark.parametrize("job", ["plan", "deploy", "rollback"])
 def test_credentials_use_the_region_of_the_stage(stage: str, job: str, tmp_path: Path) -> None:
     """A job assumes its role in the region of the stage's tfvars. An earlier step reads this region."""
     jobs = workflow("stage.yml")["jobs"]
@@ -309,6 +315,34 @@ def test_credentials_use_the_region_of_the_stage(stage: str, job: str, tmp_path:
     tfvars = (ROOT / "terraform" / "stages" / f"{stage}.tfvars").read_text()
     region = output.read_text().removeprefix("region=").strip()
     assert re.search(rf'(?m)^\s*region\s*=\s*"{region}"', tfvars)
+
+
+def test_failed_contract_rolls_back_the_release_of_this_run() -> None:
+    """A rollback needs contract tests that ran and failed, and a release of this run. It needs no approval."""
+    jobs = workflow("stage.yml")["jobs"]
+    assert jobs["rollback"]["if"] == (
+        "failure() && needs.contract.outputs.tested == 'failure' && needs.deploy.outputs.release != ''"
+    )
+    assert jobs["contract"]["outputs"] == {"tested": "${{ steps.contract.outcome }}"}
+    assert [step["run"] for step in jobs["contract"]["steps"] if step.get("id") == "contract"] == [
+        'make contract URL="$URL"'
+    ]
+    assert jobs["deploy"]["outputs"]["release"] == "${{ steps.shift.outputs.release }}"
+    (step,) = [step for step in jobs["rollback"]["steps"] if step.get("run") == "make rollback"]
+    assert step["env"] == {"RELEASE": "${{ needs.deploy.outputs.release }}"}
+
+
+@pytest.mark.parametrize("target", ["shift", "rollback"])
+@pytest.mark.parametrize(("ci", "python"), [("true", "python3"), ("", ".venv/bin/python")])
+def test_release_installs_nothing_in_a_workflow(tmp_path: Path, target: str, ci: str, python: str) -> None:
+    """In a workflow, `make shift` and `make rollback` use the machine's Python. On a laptop they use the project's."""
+    project = copied_project(tmp_path)
+    environment = {"PATH": os.environ["PATH"], "CI": ci}
+    command = ["make", "--dry-run", target, "STAGE=prod", "RELEASE=2026-01-31T09:30:00.000Z"]
+    result = subprocess.run(command, cwd=project, env=environment, check=True, capture_output=True, text=True)
+    *earlier, last = result.stdout.splitlines()
+    assert last.startswith(f'PYTHONPATH=eventsapp {python} terraform/{target}.py "prod"')
+    assert (earlier == []) == bool(ci)
 
 
 def test_dependabot_covers_every_pin() -> None:

@@ -22,10 +22,12 @@ from urllib.parse import unquote
 from .alarm_actions import check_and_suppress_actions
 from .alarm_descriptions import describe_alarms_completely
 from .alarms import evaluate_alarms, evaluate_each_minute
+from .alias_routing import route_by_weight
 from .api_gateway import add_missing_operations
 from .backup import lock_vaults
 from .clock import CLOCK
 from .clock import PATH as CLOCK_PATH
+from .codedeploy import CodeDeploy
 from .iam import correct_policy_evaluation
 from .dynamodb_metrics import publish_operations
 from .gateway_requests import observe_requests
@@ -106,6 +108,7 @@ class CorrectedAws:
         self._ministack = import_module("ministack.app")
         self._pass_compressed_bodies_to_apis()
         add_missing_operations()
+        route_by_weight()
         CheckedFunctions()
         name_the_calling_function()
         require_oidc_provider()
@@ -113,7 +116,9 @@ class CorrectedAws:
         describe_alarms_completely()
         lock_vaults()
         store_bodies_and_log_settings()
-        correct_policy_evaluation()
+        code_deploy = CodeDeploy(f"http://{HOST}:{os.environ['GATEWAY_PORT']}")
+        code_deploy.register()
+        correct_policy_evaluation(code_deploy.resource_of)
         evaluate_table_policies()
         use_the_clock()
         publish_invocations()

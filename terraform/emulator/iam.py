@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -15,7 +16,7 @@ LOG_DESTINATION = "/accessLogSettings/destinationArn"
 ALIAS_ACTIONS = {"GET": "GetAlias", "PUT": "UpdateAlias", "DELETE": "DeleteAlias"}
 
 
-def correct_policy_evaluation() -> None:
+def correct_policy_evaluation(code_deploy_resource: Callable[[str, dict[str, Any], str], str]) -> None:
     """Add to the evaluation the aliases, resources, boundaries and tags of a call, which ministack leaves out."""
     actions, tagging = import_module("ministack.core.iam_actions"), service("tagging")
     other_action, other_resource = actions.extract_iam_action, actions.extract_resource_arn
@@ -32,6 +33,8 @@ def correct_policy_evaluation() -> None:
         headers, body, parameters, region, account = request
         if name == "lambda" and method == "POST" and FUNCTIONS_PATH.fullmatch(path):
             return f"arn:aws:lambda:{region}:{account}:function:{json.loads(body)['FunctionName']}"
+        if name == "codedeploy":
+            return code_deploy_resource(operation_of(headers), json.loads(body or b"{}"), f"{region}:{account}")
         if name in ("monitoring", "sns"):
             resource = monitoring.call_resource(name, body, parameters, f"{region}:{account}")
         else:

@@ -11,6 +11,7 @@ import re
 from importlib import import_module
 from typing import Any
 
+from .callers import caller_of, is_allowed, refusal
 from .lambda_metrics import INVOCATION, Invocation
 from .responses import Response, error_response, service
 
@@ -48,7 +49,6 @@ class CheckedFunctions:
     def __init__(self) -> None:
         # pylint: disable=protected-access  # ministack's own functions are corrected
         self._evaluator = import_module("ministack.core.iam_evaluator")
-        self._responses = import_module("ministack.core.responses")
         self._functions, rest_apis = service("lambda_svc"), service("apigateway_v1")
         self._handle_other, self._functions.handle_request = self._functions.handle_request, self.handle_request
         self._write_log, self._functions._emit_lambda_logs = self._functions._emit_lambda_logs, self.write_log
@@ -64,24 +64,10 @@ class CheckedFunctions:
         configures = method == "PUT" and CONFIGURATION_PATH.fullmatch(path)
         role = json.loads(body).get("Role") if (creates or configures) and body else None
         if role:
-            router = import_module("ministack.core.router")
-            account = self._responses.get_account_id()
-            caller = self._evaluator.resolve_principal(router.extract_access_key_id(headers, query), account)
             passed_to = {"iam:passedtoservice": "lambda.amazonaws.com"}
-            if not self._is_allowed(caller, "iam:PassRole", role, passed_to):
-                message = f"User: {caller.arn} is not authorized to perform: iam:PassRole on resource: {role}"
+            if message := refusal(caller_of(headers, query), "iam:PassRole", role, passed_to):
                 return error_response("AccessDeniedException", message, 403)
         return await self._handle_other(method, path, headers, body, query)
-
-    def _is_allowed(self, caller: Any, action: str, resource: str, context: dict[str, str] | None = None) -> bool:
-        if caller.policies is None:  # the account's root user
-            return True
-        call = self._evaluator.EvalContext(
-            principal_arn=caller.arn, principal_type=caller.type, principal_account=caller.account, action=action,
-            resource_arn=resource, region=self._responses.get_region(), service_context=context or {},
-            principal_keys=caller.keys,
-        )  # fmt: skip
-        return self._evaluator.evaluate(call, caller.policies, *caller.limits).decision == "Allow"
 
     def write_log(self, func: dict[str, Any], *arguments: Any, **options: Any) -> None:
         """Write a function's log if its role has the permission."""
@@ -94,7 +80,7 @@ class CheckedFunctions:
         calls = [("logs:CreateLogStream", f"{arn}:log-stream:new"), ("logs:PutLogEvents", f"{arn}:log-stream:new")]
         if group not in service("cloudwatch_logs")._log_groups:  # pylint: disable=protected-access  # ministack's state
             calls.append(("logs:CreateLogGroup", arn))
-        if all(self._is_allowed(role, action, resource) for action, resource in calls):
+        if all(is_allowed(role, action, resource) for action, resource in calls):
             self._write_log(func, *arguments, **options)
 
     async def invoke_from_gateway(

@@ -19,12 +19,17 @@ from typing import Any
 from token_admin import TokenAdmin, load_or_create
 from token_stage import region_of
 
+from aws_calls import CallFailed, calls_by_boto3
+from shift import shift
+from traffic import ReleaseFailed
+
 from .emulated_aws import ADMIN, SOURCES, CannotDeploy, EmulatedAws
 
 PROJECT = SOURCES.parent
 STAGE = "dev"
 OWNER, REPOSITORY = "example", "event-api"
 OWNER_ID, REPOSITORY_ID = "1001", "2002"
+SUBJECT = f"repo:{OWNER}@{OWNER_ID}/{REPOSITORY}@{REPOSITORY_ID}:environment:{{environment}}"
 ISSUER, AUDIENCE = "https://token.actions.githubusercontent.com", "sts.amazonaws.com"
 COPIED = ("Makefile", "eventsapp", "requirements-dev.txt", "terraform")
 NOT_COPIED = ("__pycache__", ".terraform", "*.tfstate*", "chalice.tf.json", "deployment.zip", "tests", "emulator")
@@ -48,6 +53,7 @@ class Stack:
         self.project = folder / "project"
         self.root = self.project / "terraform"
         self.settings: dict[str, str] = {}  # values of Terraform's variables in place of the stage's own
+        self.ignores_alarms = False  # whether a release goes on while an alarm is active
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -132,16 +138,7 @@ class Stack:
 
     def deploy_role(self, **claims: str) -> dict[str, str]:
         """Return credentials of the stage's deploy role, which a job of GitHub Actions takes by its identity token."""
-        response = self.aws.client("sts").assume_role_with_web_identity(
-            RoleArn=self.oidc_outputs["deploy_role_arns"][STAGE],
-            RoleSessionName="deploy",
-            WebIdentityToken=identity_token(**claims),
-        )["Credentials"]
-        return {
-            "AWS_ACCESS_KEY_ID": response["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": response["SecretAccessKey"],
-            "AWS_SESSION_TOKEN": response["SessionToken"],
-        }
+        return session_of(self.aws, self.oidc_outputs["deploy_role_arns"][STAGE], **claims)
 
     def init(self) -> None:
         """Initialise the root, with its state in the bucket of terraform/oidc."""
@@ -161,6 +158,7 @@ class Stack:
         person = "its deploy role" if credentials is None else "the account's administrator"
         log.info("Applying the stage %s as %s: tables, functions, API, logs", STAGE, person)
         self.terraform("", "apply", "-auto-approve", "-input=false", *self._variables(), credentials=credentials)
+        release(self.aws, credentials or self.deploy_role(), with_alarms=not self.ignores_alarms)
 
     def plan(self) -> str:
         """Return what Terraform would change as the deploy role; empty if nothing."""
@@ -227,6 +225,28 @@ class Stack:
         return process.stdout if changes_code in (None, process.returncode) else ""
 
 
+def session_of(aws: EmulatedAws, role_arn: str, **claims: str) -> dict[str, str]:
+    """Return credentials of a role, for an identity token with these claims."""
+    response = aws.client("sts").assume_role_with_web_identity(
+        RoleArn=role_arn, RoleSessionName="deploy", WebIdentityToken=identity_token(**claims)
+    )["Credentials"]
+    return {
+        "AWS_ACCESS_KEY_ID": response["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": response["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": response["SessionToken"],
+    }
+
+
+def release(aws: EmulatedAws, credentials: dict[str, str], with_alarms: bool = True) -> str | None:
+    """Shift the traffic to the newest versions, as `make shift` does; return the release. Raises CannotDeploy."""
+    log.info("Shifting the traffic to the newest versions")
+    call = calls_by_boto3(lambda service: aws.client(service, credentials))
+    try:
+        return shift(call, "emulated", log.debug, with_alarms)
+    except (CallFailed, ReleaseFailed) as exc:
+        raise CannotDeploy(f"{exc}.") from exc
+
+
 def run(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a command. Its environment has AWS's, make's and Terraform's variables only if the caller gives them."""
     removed = ("AWS_", "TF_VAR_", "TF_DATA_DIR", "MAKE", "COVERAGE_")
@@ -247,7 +267,7 @@ def remove_files_that_the_source_lacks(source: Path, copy: Path) -> None:
 
 def identity_token(**claims: str) -> str:
     """Return a token like that of a GitHub job in the stage's environment; the emulated AWS checks no signature."""
-    subject = f"repo:{OWNER}@{OWNER_ID}/{REPOSITORY}@{REPOSITORY_ID}:environment:{STAGE}"
+    subject = SUBJECT.format(environment=STAGE)
     payload = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "exp": int(time.time()) + 300, **claims}
     segments = [json.dumps(members).encode() for members in ({"alg": "RS256", "typ": "JWT"}, payload)]
     return ".".join(base64.urlsafe_b64encode(text).rstrip(b"=").decode() for text in [*segments, b"unsigned"])

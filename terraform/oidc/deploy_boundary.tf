@@ -20,6 +20,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
     actions = [
       "apigateway:*",
       "cloudwatch:*",
+      "codedeploy:*",
       "dynamodb:*",
       "lambda:*Alias", # only what a deployment needs: no function URL, whole policy or destination of events
       "lambda:*FunctionConcurrency",
@@ -47,6 +48,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
       # AWS chooses these names. The role's own policies restrict them to the stage.
       [each.value.api, "${each.value.api}/*", each.value.api_tags],
       [each.value.firewall_groups],
+      [each.value.releases],
     )
   }
 
@@ -68,6 +70,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
       "application-autoscaling:Describe*",
       "cloudwatch:DescribeAlarms",
       "cloudwatch:PutCompositeAlarm",
+      "codedeploy:GetDeploymentConfig",
       "kms:ListAliases",
       "logs:DescribeLogGroups",
       "logs:DescribeResourcePolicies",
@@ -93,16 +96,16 @@ data "aws_iam_policy_document" "deploy_boundary" {
     }
   }
 
-  # A person creates and changes the functions' roles, too.
+  # A person creates and changes the roles of the functions and of CodeDeploy, too.
   statement {
-    sid       = "OwnFunctionRoles"
+    sid       = "OwnRoles"
     actions   = ["iam:PassRole"]
-    resources = values(each.value.roles)
+    resources = concat(values(each.value.roles), [each.value.release_role])
 
     condition {
       test     = "StringEquals"
       variable = "iam:PassedToService"
-      values   = ["lambda.amazonaws.com"]
+      values   = ["codedeploy.amazonaws.com", "lambda.amazonaws.com"]
     }
   }
 
@@ -212,16 +215,20 @@ data "aws_iam_policy_document" "deploy_boundary" {
     }
   }
 
-  statement {
-    sid       = "NeverToOthers"
-    effect    = "Deny"
-    actions   = ["lambda:AddPermission"]
-    resources = ["*"]
+  dynamic "statement" {
+    for_each = contains(local.protected, each.key) ? [] : ["apigateway.amazonaws.com"]
 
-    condition {
-      test     = "StringNotEquals"
-      variable = "lambda:Principal"
-      values   = ["apigateway.amazonaws.com"]
+    content {
+      sid       = "NeverToOthers"
+      effect    = "Deny"
+      actions   = ["lambda:AddPermission"]
+      resources = ["*"]
+
+      condition {
+        test     = "StringNotEquals"
+        variable = "lambda:Principal"
+        values   = [statement.value]
+      }
     }
   }
 

@@ -8,8 +8,8 @@ resource "aws_iam_role" "deploy" {
   permissions_boundary = aws_iam_policy.deploy_boundary[each.key].arn
 }
 
-# There are three policies, because a policy has at most 6,144 characters. This one is for tables, functions and logs. The
-# next one is for the API, the firewall and the key. The third is in deploy_monitoring.tf.
+# There are four policies, because a policy has at most 6,144 characters. This one is for tables, functions and logs. The
+# next one is for the API, the firewall and the key. The others are in deploy_monitoring.tf and deploy_release.tf.
 resource "aws_iam_policy" "deploy" {
   for_each = local.stages
 

@@ -103,7 +103,7 @@ data "aws_iam_policy_document" "function" {
 
 # Who may assume a role that an AWS service uses.
 data "aws_iam_policy_document" "service_trust" {
-  for_each = toset(["apigateway", "backup", "lambda"])
+  for_each = toset(["apigateway", "backup", "codedeploy", "lambda"])
 
   statement {
     actions = ["sts:AssumeRole"]

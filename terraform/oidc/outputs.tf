@@ -17,3 +17,8 @@ output "plan_role_arns" {
   description = "ARN of each stage's plan role, which can only read."
   value       = { for stage, role in aws_iam_role.plan : stage => role.arn }
 }
+
+output "rollback_role_arns" {
+  description = "ARN of each stage's role for rollbacks."
+  value       = { for stage, role in aws_iam_role.rollback : stage => role.arn }
+}

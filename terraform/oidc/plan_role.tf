@@ -116,6 +116,12 @@ data "aws_iam_policy_document" "plan" {
   }
 
   statement {
+    sid       = "Release"
+    actions   = ["codedeploy:GetApplication", "codedeploy:GetDeploymentGroup", "codedeploy:ListTagsForResource"]
+    resources = [each.value.release_app, each.value.release_groups]
+  }
+
+  statement {
     sid       = "Firewall"
     actions   = ["wafv2:GetLoggingConfiguration", "wafv2:GetWebACL", "wafv2:ListTagsForResource"]
     resources = [each.value.firewall]

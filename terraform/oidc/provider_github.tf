@@ -11,6 +11,7 @@ locals {
   contexts = merge(
     { for stage in local.stages : stage => "environment:${stage}" },
     { for stage in local.stages : "plan-${stage}" => "environment:${stage}-check" },
+    { for stage in local.stages : "rollback-${stage}" => "environment:${stage}-check" },
   )
 }
 

@@ -7,6 +7,7 @@ locals {
     # Each function, and its versions and aliases.
     function_arns = { for name, arn in local.functions[stage] : name => [arn, "${arn}:*"] }
     roles         = { for name in ["api_handler", "authorizer"] : name => "${local.iam}:role/event-api-${stage}-${name}" }
+    release_role  = "${local.iam}:role/event-api-${stage}-codedeploy"
     alarms        = "${local.arn[stage].cloudwatch}:alarm:${local.alarm_prefix}${stage}-events-*"
     own_alarms    = "${local.arn[stage].cloudwatch}:alarm:event-api-${stage}-*"
     dashboard     = "arn:${local.partition}:cloudwatch::${local.account}:dashboard/event-api-${stage}" # has no region
@@ -30,6 +31,10 @@ locals {
     others_alarms = [
       for other in local.stages : "${local.arn[other].cloudwatch}:alarm:event-api-${other}-*" if other != stage
     ]
+    releases        = "${local.arn[stage].codedeploy}:*:event-api-${stage}*" # both, with fewer characters
+    release_app     = "${local.arn[stage].codedeploy}:application:event-api-${stage}"
+    release_groups  = "${local.arn[stage].codedeploy}:deploymentgroup:event-api-${stage}/event-api-${stage}*"
+    release_configs = "${local.arn[stage].codedeploy}:deploymentconfig:CodeDeployDefault.Lambda*"
     firewall        = "${local.arn[stage].wafv2}:regional/webacl/event-api-${stage}/*"
     firewall_groups = "${local.arn[stage].wafv2}:regional/managedruleset/*/*"
     tags            = { "aws:ResourceTag/project" = "event-api", "aws:ResourceTag/stage" = stage }
@@ -62,7 +67,7 @@ locals {
     } : name => "${local.arn[stage].logs}:log-group:${group}"
   } }
 
-  services = ["application-autoscaling", "cloudwatch", "dynamodb", "kms", "lambda", "logs", "sns", "wafv2"]
+  services = ["application-autoscaling", "cloudwatch", "codedeploy", "dynamodb", "kms", "lambda", "logs", "sns", "wafv2"]
   arn = { for stage, region in local.regions : stage => {
     for service in local.services : service => "arn:${local.partition}:${service}:${region}:${local.account}"
   } }

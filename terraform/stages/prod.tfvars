@@ -9,3 +9,4 @@ request_caps        = { events = { read = 1000, write = 1000 }, tokens = { read 
 token_cache_seconds = 300
 firewall            = { requests_per_address = 15000 }
 customer_key        = true
+traffic_shift       = "LambdaCanary10Percent5Minutes"

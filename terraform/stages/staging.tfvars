@@ -9,3 +9,4 @@ request_caps        = { events = { read = 500, write = 500 }, tokens = { read = 
 token_cache_seconds = 300
 firewall            = null
 customer_key        = false
+traffic_shift       = "LambdaCanary10Percent5Minutes"

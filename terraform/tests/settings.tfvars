@@ -10,3 +10,4 @@ request_caps        = { events = { read = 650, write = 2570 }, tokens = { read =
 token_cache_seconds = 60
 firewall            = null
 customer_key        = false
+traffic_shift       = "LambdaCanary10Percent5Minutes"

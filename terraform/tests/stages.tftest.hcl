@@ -78,4 +78,25 @@ run "a_stage_is_as_its_tfvars_say" {
     ] == [var.throttle.read.rate, var.throttle.read.burst, var.throttle.write.rate, var.throttle.write.burst]
     error_message = "Reads and writes have the limits of throttle."
   }
+
+  assert {
+    condition = alltrue([
+      for group in aws_codedeploy_deployment_group.this :
+      group.deployment_config_name == "CodeDeployDefault.${var.traffic_shift}"
+      && group.service_role_arn == "arn:aws:iam::123456789012:role/event-api-${var.stage}-codedeploy"
+      && group.app_name == "event-api-${var.stage}"
+    ])
+    error_message = "Both functions shift their traffic as traffic_shift says, with the role that oidc/ creates."
+  }
+
+  assert {
+    condition = alltrue([
+      for group in aws_codedeploy_deployment_group.this :
+      one(group.alarm_configuration).alarms == toset(local.release_alarms)
+      && one(group.alarm_configuration).enabled == (var.alarms != null)
+      && one(group.auto_rollback_configuration).enabled
+      && length(one(group.auto_rollback_configuration).events) == 3
+    ])
+    error_message = "A failure, an alarm and a stop take a release back. Without alarms, only failures and stops do."
+  }
 }

@@ -30,6 +30,7 @@ SETTINGS = {
     "firewall": "null",
     "concurrency": "{api_handler=-1,authorizer=-1}",
     "cors_origins": "[]",
+    "traffic_shift": "LambdaAllAtOnce",
     "alarms": f"{{{','.join(f'{name}=3' for name in ALARMS_ON_COUNTS)}}}",
 }
 NOT_DEPLOYED = pytest.StashKey[bool]()
@@ -66,6 +67,7 @@ def _stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     try:
         stack.copy_project()
         stack.settings.update(SETTINGS)
+        stack.ignores_alarms = True  # tests raise alarms, and stop the clock that ends them
         stack.package()
         stack.aws.start()
         stop_clock(stack.aws)

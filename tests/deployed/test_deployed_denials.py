@@ -28,7 +28,7 @@ DEPLOY_ROLE = f"event-api-deploy-{STAGE}"
 ACCOUNT = "123456789012"
 LOGS = (f"/aws/lambda/{FUNCTION}", f"/aws/lambda/{AUTHORIZER}", f"/aws/apigateway/{FUNCTION}")
 OURS = [{"TagKey": "project", "TagValue": "event-api"}, {"TagKey": "stage", "TagValue": STAGE}]
-ROLES = [f"{FUNCTION}-api_handler", f"{FUNCTION}-authorizer"]
+ROLES = [f"{FUNCTION}-api_handler", f"{FUNCTION}-authorizer", f"{FUNCTION}-codedeploy"]
 FOREIGN = json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "arn:aws:iam::210987654321:root"}},
 ]})  # fmt: skip
@@ -208,6 +208,24 @@ def test_deployment_cannot_change_a_function_role(stack: Stack, deployer: dict[s
         ("attach_role_policy", {"PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}),
     ]:
         assert refused(stack, deployer, "iam", operation, RoleName=role, **call), operation
+
+
+def test_deployment_releases_only_its_own_stage(stack: Stack, deployer: dict[str, str]) -> None:
+    """A deployment can start no release of another stage, stop none, and give CodeDeploy no other role."""
+    content = json.dumps({"version": 0.0, "Resources": []})
+    revision = {"revisionType": "AppSpecContent", "appSpecContent": {"content": content}}
+    prods = {"applicationName": "event-api-prod", "deploymentGroupName": "event-api-prod"}
+    group = {"applicationName": FUNCTION, "currentDeploymentGroupName": FUNCTION}
+    for operation, call in [
+        ("create_deployment", {**prods, "revision": revision}),
+        ("list_deployments", prods),
+        ("delete_deployment_group", prods),
+        ("create_application", {"applicationName": "event-api-prod", "computePlatform": "Lambda"}),
+        ("stop_deployment", {"deploymentId": "d-000000001"}),
+        ("update_deployment_group", {**group, "serviceRoleArn": role_of(stack, FUNCTION).replace(STAGE, "prod")}),
+        ("update_deployment_group", {**group, "serviceRoleArn": f"arn:aws:iam::{ACCOUNT}:role/{DEPLOY_ROLE}"}),
+    ]:
+        assert refused(stack, deployer, "codedeploy", operation, **call), operation
 
 
 def test_deployment_cannot_give_a_function_role_to_another_function(stack: Stack, deployer: dict[str, str]) -> None:

@@ -53,6 +53,16 @@ override_resource {
   values = { arn = "arn:aws:iam::123456789012:policy/of-the-plan-role" }
 }
 
+override_resource {
+  target = aws_iam_policy.deploy_release
+  values = { arn = "arn:aws:iam::123456789012:policy/of-a-deploy-role-for-releases" }
+}
+
+override_resource {
+  target = aws_iam_policy.rollback
+  values = { arn = "arn:aws:iam::123456789012:policy/of-the-rollback-role" }
+}
+
 variables {
   github_owner    = "octo-org"
   github_owner_id = "6894"
@@ -66,11 +76,12 @@ run "a_role_has_its_policies_and_its_boundary" {
       role.permissions_boundary == "arn:aws:iam::123456789012:policy/of-no-right"
       && aws_iam_role_policy_attachment.deploy[stage].policy_arn == aws_iam_policy.deploy[stage].arn
       && aws_iam_role_policy_attachment.deploy_edge[stage].policy_arn == aws_iam_policy.deploy_edge[stage].arn
+      && aws_iam_role_policy_attachment.deploy_release[stage].policy_arn == aws_iam_policy.deploy_release[stage].arn
       && (
         aws_iam_role_policy_attachment.deploy_monitoring[stage].policy_arn == aws_iam_policy.deploy_monitoring[stage].arn
       )
     )])
-    error_message = "A deploy role has three policies. Its boundary is a fourth one."
+    error_message = "A deploy role has four policies. Its boundary is a fifth one."
   }
 
   assert {
@@ -79,6 +90,14 @@ run "a_role_has_its_policies_and_its_boundary" {
       && aws_iam_role_policy_attachment.plan[stage].policy_arn == role.permissions_boundary
     )])
     error_message = "A plan role's boundary is its own policy."
+  }
+
+  assert {
+    condition = alltrue([for stage, role in aws_iam_role.rollback : (
+      role.permissions_boundary == "arn:aws:iam::123456789012:policy/of-the-rollback-role"
+      && aws_iam_role_policy_attachment.rollback[stage].policy_arn == role.permissions_boundary
+    )])
+    error_message = "The boundary of a role for rollbacks is its own policy."
   }
 
   assert {

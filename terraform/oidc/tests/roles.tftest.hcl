@@ -40,12 +40,15 @@ variables {
   github_repo_id  = "45817"
 
   contexts = {
-    dev          = "environment:dev"
-    staging      = "environment:staging"
-    prod         = "environment:prod"
-    plan-dev     = "environment:dev-check"
-    plan-staging = "environment:staging-check"
-    plan-prod    = "environment:prod-check"
+    dev              = "environment:dev"
+    staging          = "environment:staging"
+    prod             = "environment:prod"
+    plan-dev         = "environment:dev-check"
+    plan-staging     = "environment:staging-check"
+    plan-prod        = "environment:prod-check"
+    rollback-dev     = "environment:dev-check"
+    rollback-staging = "environment:staging-check"
+    rollback-prod    = "environment:prod-check"
   }
 }
 
@@ -63,9 +66,11 @@ run "roles_state_and_log_role" {
       role.name == "event-api-deploy-${stage}"
       && aws_iam_role_policy_attachment.deploy[stage].role == "event-api-deploy-${stage}"
       && aws_iam_role_policy_attachment.deploy_edge[stage].role == "event-api-deploy-${stage}"
+      && aws_iam_role_policy_attachment.deploy_release[stage].role == "event-api-deploy-${stage}"
       && aws_iam_role_policy_attachment.deploy_monitoring[stage].role == "event-api-deploy-${stage}"
       && length(aws_iam_policy.deploy[stage].policy) <= 6144
       && length(aws_iam_policy.deploy_edge[stage].policy) <= 6144
+      && length(aws_iam_policy.deploy_release[stage].policy) <= 6144
       && length(aws_iam_policy.deploy_monitoring[stage].policy) <= 6144
       && length(aws_iam_policy.deploy_boundary[stage].policy) <= 6144
     )])
@@ -79,6 +84,23 @@ run "roles_state_and_log_role" {
       && length(aws_iam_policy.plan[stage].policy) <= 6144
     )]) && sort(keys(aws_iam_role.plan)) == tolist(["dev", "prod", "staging"])
     error_message = "Each stage has a plan role with its policy, within AWS's limit of 6144 characters."
+  }
+
+  assert {
+    condition = alltrue([for stage, role in aws_iam_role.rollback : (
+      role.name == "event-api-rollback-${stage}"
+      && aws_iam_role_policy_attachment.rollback[stage].role == "event-api-rollback-${stage}"
+    )]) && sort(keys(aws_iam_role.rollback)) == tolist(["dev", "prod", "staging"])
+    error_message = "Each stage has a role for rollbacks with its policy."
+  }
+
+  assert {
+    condition = alltrue([for stage, role in aws_iam_role.codedeploy : (
+      role.name == "event-api-${stage}-codedeploy"
+      && aws_iam_role_policy.codedeploy[stage].role == role.name
+      && one(jsondecode(role.assume_role_policy).Statement).Principal.Service == "codedeploy.amazonaws.com"
+    )]) && sort(keys(aws_iam_role.codedeploy)) == tolist(["dev", "prod", "staging"])
+    error_message = "Each stage has a role that only CodeDeploy can assume, with the name that terraform/ uses."
   }
 
   assert {
@@ -182,6 +204,7 @@ run "roles_state_and_log_role" {
     condition = jsonencode(merge(
       { for stage, role in aws_iam_role.deploy : stage => jsondecode(role.assume_role_policy) },
       { for stage, role in aws_iam_role.plan : "plan-${stage}" => jsondecode(role.assume_role_policy) },
+      { for stage, role in aws_iam_role.rollback : "rollback-${stage}" => jsondecode(role.assume_role_policy) },
     )) == jsonencode({ for role, trust in data.aws_iam_policy_document.trust : role => jsondecode(trust.json) })
     error_message = "Each role has its own trust policy."
   }

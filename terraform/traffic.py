@@ -1,0 +1,171 @@
+"""The traffic of a stage's two functions: their versions, the alias `live`, and the deployments that shift it.
+
+A release is what one `make shift` starts: at most one deployment for each function. The deployments' descriptions have
+the release's name and both versions, so that a rollback finds the version before.
+"""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aws_calls import Call
+
+STAGES = Path(__file__).resolve().parent / "stages"
+ALIAS = "live"
+POLL_SECONDS = 5.0  # between two looks at a running deployment
+RUNNING = ("Created", "Queued", "InProgress", "Baking", "Ready")  # all states of CodeDeploy but the final ones
+DESCRIPTION = re.compile(r"Release (?P<release>\S+): version (?P<before>\d+) to (?P<after>\d+)")
+
+Report = Callable[[str], None]
+
+
+class ReleaseFailed(Exception):
+    """Raised when a release or a rollback does not end as wanted; says what is live now, and what to do."""
+
+
+class Release(NamedTuple):
+    """What a deployment did to one function: the release's name, and the versions before and after."""
+
+    name: str
+    before: str
+    after: str
+
+
+class Alias(NamedTuple):
+    """Where an alias points: its version, and the share of other versions (0 to 1)."""
+
+    version: str
+    weights: dict[str, float]
+
+
+class Ended(NamedTuple):
+    """A deployment that has ended: its id, and AWS's reason if it did not succeed."""
+
+    deployment: str
+    fault: str | None
+
+
+class Function:
+    """A function of a stage. CodeDeploy's application has the API's name, and a deployment group the function's."""
+
+    def __init__(self, call: Call, application: str, name: str, report: Report, pause: float) -> None:
+        self.name = name
+        self._call, self._report, self._pause = call, report, pause
+        self._alias = {"FunctionName": name, "Name": ALIAS}
+        self._group = {"applicationName": application, "deploymentGroupName": name}
+
+    def versions(self) -> dict[int, str]:
+        """Return when each published version was published, by its number."""
+        versions: dict[int, str] = {}
+        marker: dict[str, str] = {}
+        while True:
+            page = self._call("lambda", "list_versions_by_function", FunctionName=self.name, **marker)
+            numbers = [found for found in page["Versions"] if found["Version"] != "$LATEST"]
+            versions.update({int(found["Version"]): found["LastModified"] for found in numbers})
+            if not page.get("NextMarker"):
+                return versions
+            marker = {"Marker": page["NextMarker"]}
+
+    def alias(self) -> Alias:
+        """Return where the alias points."""
+        found = self._call("lambda", "get_alias", **self._alias)
+        return Alias(found["FunctionVersion"], (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {})
+
+    def move(self, version: str) -> None:
+        """Send all traffic to a version at once."""
+        routing = {"AdditionalVersionWeights": {}}
+        self._call("lambda", "update_alias", **self._alias, FunctionVersion=version, RoutingConfig=routing)
+
+    def start(self, release: Release, with_alarms: bool) -> str:
+        """Start the deployment of a release. Return its id."""
+        properties = {
+            "Name": self.name, "Alias": ALIAS, "CurrentVersion": release.before, "TargetVersion": release.after,
+        }  # fmt: skip
+        resource = {"function": {"Type": "AWS::Lambda::Function", "Properties": properties}}
+        content = json.dumps({"version": 0.0, "Resources": [resource]})
+        revision = {"revisionType": "AppSpecContent", "appSpecContent": {"content": content}}
+        description = f"Release {release.name}: version {release.before} to {release.after}"
+        alarms = {} if with_alarms else {"overrideAlarmConfiguration": {"enabled": False, "alarms": []}}
+        created = self._call(
+            "codedeploy", "create_deployment", **self._group, revision=revision, description=description, **alarms
+        )
+        return str(created["deploymentId"])
+
+    def running(self) -> str | None:
+        """Return the id of the running deployment. A group has at most one."""
+        return next(iter(self._deployments(includeOnlyStatuses=list(RUNNING))), None)
+
+    def arrival(self) -> Release | None:
+        """Return the release that brought the version of the alias; None if that was the stage's first version."""
+        version = self.alias().version
+        # The deployment is younger than the version, so few deployments are left to look at.
+        published = self.versions()[int(version)]
+        found = self._deployments(includeOnlyStatuses=["Succeeded"], createTimeRange={"start": published})
+        releases = [release for name in found if (release := self.release_of(name)) and release.after == version]
+        return max(releases, default=None)
+
+    def release_of(self, deployment: str) -> Release | None:
+        """Return the release that a deployment belongs to; None if CodeDeploy or somebody else made it."""
+        info = self._info(deployment)
+        found = DESCRIPTION.fullmatch(info.get("description") or "")
+        return Release(*found.groups()) if found and info["creator"] == "user" else None
+
+    def wait(self, deployment: str) -> Ended:
+        """Wait for the end of a deployment, and of the rollback that it may cause; report how the traffic moves."""
+        shown = None
+        while (info := self._info(deployment))["status"] in RUNNING:
+            if (alias := self.alias()) != shown:
+                self._report(f"{self.name}: {described(alias)}")
+                shown = alias
+            time.sleep(self._pause)
+        if rollback := (info.get("rollbackInfo") or {}).get("rollbackDeploymentId"):
+            self.wait(rollback)
+        if info["status"] == "Succeeded":
+            return Ended(deployment, None)
+        error = info.get("errorInformation") or {}
+        return Ended(deployment, f"{error.get('code', info['status'])}, {error.get('message', 'no message')}")
+
+    def stop(self, deployment: str) -> None:
+        """Stop a deployment, and wait until its traffic is back."""
+        self._call("codedeploy", "stop_deployment", deploymentId=deployment, autoRollbackEnabled=True)
+        self.wait(deployment)
+
+    def _info(self, deployment: str) -> dict[str, Any]:
+        return dict(self._call("codedeploy", "get_deployment", deploymentId=deployment)["deploymentInfo"])
+
+    def _deployments(self, **filters: Any) -> list[str]:
+        found: list[str] = []
+        token: dict[str, str] = {}
+        while True:
+            page = self._call("codedeploy", "list_deployments", **self._group, **filters, **token)
+            found += page["deployments"]
+            if not page.get("nextToken"):
+                return found
+            token = {"nextToken": page["nextToken"]}
+
+
+def functions_of(call: Call, stage: str, report: Report, pause: float | None = None) -> list[Function]:
+    """Return the functions of a stage. The emulated stage has the names of `dev`."""
+    emulated = stage == "emulated"
+    pause = pause if pause is not None else 0.2 if emulated else POLL_SECONDS
+    api = f"event-api-{'dev' if emulated else stage}"
+    return [Function(call, api, name, report, pause) for name in (api, f"{api}-authorizer")]
+
+
+def stage_names() -> list[str]:
+    """Return the names of the stages that have functions at AWS, and the emulated stage's."""
+    return ["emulated", *sorted(path.stem for path in STAGES.glob("*.tfvars"))]
+
+
+def described(alias: Alias) -> str:
+    """Return in words where the traffic goes."""
+    others = [f"{share:.0%} to version {version}" for version, share in alias.weights.items()]
+    return ", ".join([f"the traffic goes to version {alias.version}", *others])
+
+
+def moves(releases: dict[str, Release]) -> str:
+    """Return in words what versions the functions of a release have."""
+    return ", ".join(f"{name} {release.before} to {release.after}" for name, release in releases.items())
