@@ -38,7 +38,8 @@ data "aws_iam_policy_document" "deploy_boundary" {
       "wafv2:*",
     ]
     resources = concat(
-      [each.value.table, each.value.tokens, each.value.alarms, each.value.firewall],
+      each.value.events,
+      [each.value.tokens, each.value.alarms, each.value.firewall],
       flatten(values(each.value.function_arns)),
       each.value.log_arns,
       [local.state_bucket, local.state[each.key], "${local.state[each.key]}.tflock"],
