@@ -4,13 +4,12 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 import click
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
 
-from table_copy import Comparison, TableCopyError, compare, copy_missing, restore
+from table_copy import Comparison, TableCopyError, TablePair, restore
 from token_admin import TokenAdminError
 from token_stage import client_of, emulated_stages, stage_names
 
@@ -79,7 +78,7 @@ def restore_events(stage: str, from_table: str, to_table: str, at: datetime | No
 def compare_events(stage: str, from_table: str, to_table: str) -> None:
     """Count the items that another table lacks; change nothing."""
     client, source, target = tables(stage, from_table, to_table)
-    report(compare(client, source, target), "missing", source, target)
+    report(TablePair(client, source, target).compare(), "missing", source, target)
 
 
 @commands.command("copy-events")
@@ -88,12 +87,13 @@ def compare_events(stage: str, from_table: str, to_table: str) -> None:
 def copy_events(stage: str, from_table: str, to_table: str, lift_policy: bool) -> None:
     """Copy the items that another table lacks."""
     client, source, target = tables(stage, from_table, to_table)
-    report(copy_missing(client, source, target, lift_policy), "copied", source, target)
+    report(TablePair(client, source, target).copy_missing(lift_policy), "copied", source, target)
 
 
 def report(found: Comparison, verb: str, source: str, target: str) -> None:
     """Print how two tables compare."""
-    click.echo(f"{source} -> {target}: {found.missing} items {verb}, {found.equal} equal, {len(found.different)} different")
+    counts = f"{found.missing} items {verb}, {found.equal} equal, {len(found.different)} different"
+    click.echo(f"{source} -> {target}: {counts}")
     for key in sorted(found.different)[:MAX_SHOWN]:
         click.echo(f"different: {key}")
     if len(found.different) > MAX_SHOWN:

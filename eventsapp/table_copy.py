@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from functools import partial
 from typing import Any, NamedTuple
 
 from botocore.client import BaseClient
@@ -55,111 +54,112 @@ def restore(client: BaseClient, source: str, target: str, at: datetime | None) -
             f"{source}` prints the earliest and the latest time."
         ) from exc
     except WaiterError as exc:
-        raise TableCopyError(f"the restore has not ended after a day: look at the table {target} in the console.") from exc
+        raise TableCopyError(f"the restore to {target} has not ended after a day: look at it in the console.") from exc
 
 
-def compare(client: BaseClient, source: str, target: str) -> Comparison:
-    """Compare all items of a table to those of another one; write nothing."""
-    return _for_all_items(client, source, target, lambda item: None)
+class TablePair:
+    """A table, and another one that may lack some of its items. Both have the same key."""
+
+    def __init__(self, client: BaseClient, source: str, target: str) -> None:
+        """Raises TableCopyError."""
+        self._client, self._source, self._target = client, source, target
+        schemas = [client.describe_table(TableName=name)["Table"]["KeySchema"] for name in (source, target)]
+        if schemas[0] != schemas[1]:
+            raise TableCopyError(f"{source} and {target} have different keys: copy events to events, tokens to tokens.")
+        self._key = schemas[0][0]["AttributeName"]
+
+    def compare(self) -> Comparison:
+        """Compare all items of the source to those of the target. Write nothing."""
+        return self._for_all_items(lambda item: None)
+
+    def copy_missing(self, lift_policy: bool = False) -> Comparison:
+        """Copy the items that the target lacks, with every attribute. Never change an item that is there.
+
+        With `lift_policy`, remove the target's policy before, and set it again after. Raises TableCopyError.
+        """
+        with self._without_policy() if lift_policy else contextlib.nullcontext():
+            deadline = time.monotonic() + POLICY_SECONDS if lift_policy else 0.0
+            return self._for_all_items(lambda item: self._put(item, deadline))
+
+    def _put(self, item: Item, deadline: float) -> None:
+        """Store an item unless the target has it. Until the deadline, the removed policy may still be applied."""
+        while True:
+            try:
+                self._client.put_item(
+                    TableName=self._target, Item=item, ConditionExpression="attribute_not_exists(#k)",
+                    ExpressionAttributeNames={"#k": self._key},
+                )  # fmt: skip
+                return
+            except self._client.exceptions.ConditionalCheckFailedException:
+                return  # the API has stored it in the meantime
+            except ClientError as exc:
+                if exc.response["Error"]["Code"] != "AccessDeniedException":
+                    raise
+                if time.monotonic() >= deadline:
+                    raise TableCopyError(
+                        f"AWS refuses to write to {self._target}: {exc.response['Error'].get('Message')}. In a "
+                        "protected stage, the table's policy refuses it: add LIFT_POLICY=1, which removes the policy "
+                        "during the copy."
+                    ) from exc
+            time.sleep(2)
+
+    @contextlib.contextmanager
+    def _without_policy(self) -> Iterator[None]:
+        """Remove the target's policy, and set it again at the end."""
+        arn = self._client.describe_table(TableName=self._target)["Table"]["TableArn"]
+        try:
+            policy = self._client.get_resource_policy(ResourceArn=arn)["Policy"]
+        except self._client.exceptions.PolicyNotFoundException:
+            yield
+            return
+        self._client.delete_resource_policy(ResourceArn=arn)
+        try:
+            yield
+        finally:
+            self._client.put_resource_policy(ResourceArn=arn, Policy=policy)
+
+    def _for_all_items(self, on_missing: Callable[[Item], None]) -> Comparison:
+        """Compare the tables, and call a function with each item that the target lacks."""
+        with ThreadPoolExecutor(SEGMENTS) as threads:
+            found = threads.map(lambda number: self._compare_segment(number, on_missing), range(SEGMENTS))
+            return sum(found, Comparison(0, 0, []))
+
+    def _compare_segment(self, number: int, on_missing: Callable[[Item], None]) -> Comparison:
+        """Compare a part of the source, without the expired items: DynamoDB deletes them days later."""
+        found = Comparison(0, 0, [])
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._source, ConsistentRead=True, Segment=number, TotalSegments=SEGMENTS
+        )
+        for page in pages:
+            items = {item[self._key]["S"]: item for item in page["Items"] if not is_expired(item)}
+            keys = list(items)
+            for start in range(0, len(keys), KEYS_PER_READ):
+                chunk = keys[start : start + KEYS_PER_READ]
+                present = self._present(chunk)
+                for key in chunk:
+                    if key not in present:
+                        on_missing(items[key])
+                        found += (1, 0, [])
+                    else:
+                        found += (0, 1, []) if present[key] == items[key] else (0, 0, [key])
+        return found
+
+    def _present(self, keys: list[str]) -> dict[str, Item]:
+        """Return the target's items with these keys."""
+        present: dict[str, Item] = {}
+        wanted: dict[str, Any] = {
+            self._target: {"Keys": [{self._key: {"S": key}} for key in keys], "ConsistentRead": True}
+        }
+        while wanted:
+            response = self._client.batch_get_item(RequestItems=wanted)
+            items = response["Responses"].get(self._target, [])
+            present.update((item[self._key]["S"], item) for item in items)
+            wanted = response["UnprocessedKeys"]  # a response has at most 16 MB; the rest comes with the next one
+            if wanted and not items:
+                time.sleep(1)  # DynamoDB throttles the reads
+        return present
 
 
-def copy_missing(client: BaseClient, source: str, target: str, lift_policy: bool = False) -> Comparison:
-    """Copy the items that another table lacks, with every attribute. Never change an item that is there.
-
-    With `lift_policy`, remove the target's policy before, and set it again after. Raises TableCopyError.
-    """
-    key_names = _key_names(client, source)
-    condition = {"ConditionExpression": "attribute_not_exists(#k)", "ExpressionAttributeNames": {"#k": key_names[0]}}
-    with _without_policy(client, target) if lift_policy else contextlib.nullcontext():
-        deadline = time.monotonic() + POLICY_SECONDS if lift_policy else 0.0
-
-        def put(item: Item) -> None:
-            while True:
-                try:
-                    client.put_item(TableName=target, Item=item, **condition)
-                    return
-                except client.exceptions.ConditionalCheckFailedException:
-                    return  # the API has stored it in the meantime
-                except ClientError as exc:
-                    if exc.response["Error"]["Code"] != "AccessDeniedException":
-                        raise
-                    if time.monotonic() >= deadline:
-                        raise TableCopyError(refused(target, exc)) from exc
-                time.sleep(2)
-
-        return _for_all_items(client, source, target, put)
-
-
-def refused(target: str, error: ClientError) -> str:
-    """Return what to do after AWS has refused to write to a table."""
-    return (
-        f"AWS refuses to write to {target}: {error.response['Error'].get('Message')}. In a protected stage, the "
-        "table's policy refuses this: add LIFT_POLICY=1. It removes the policy during the copy."
-    )
-
-
-@contextlib.contextmanager
-def _without_policy(client: BaseClient, table: str) -> Iterator[None]:
-    """Remove a table's policy, and set it again at the end."""
-    arn = client.describe_table(TableName=table)["Table"]["TableArn"]
-    try:
-        policy = client.get_resource_policy(ResourceArn=arn)["Policy"]
-    except client.exceptions.PolicyNotFoundException:
-        yield
-        return
-    client.delete_resource_policy(ResourceArn=arn)
-    try:
-        yield
-    finally:
-        client.put_resource_policy(ResourceArn=arn, Policy=policy)
-
-
-def _key_names(client: BaseClient, table: str) -> list[str]:
-    return [part["AttributeName"] for part in client.describe_table(TableName=table)["Table"]["KeySchema"]]
-
-
-def _for_all_items(client: BaseClient, source: str, target: str, missing: Callable[[Item], None]) -> Comparison:
-    """Compare the tables, and call `missing` with each item that the target lacks."""
-    key_names = _key_names(client, source)
-    if _key_names(client, target) != key_names:
-        raise TableCopyError(f"{source} and {target} have different keys: copy events to events, tokens to tokens.")
-    segment = partial(_compare_segment, client, source, target, key_names, missing)
-    with ThreadPoolExecutor(SEGMENTS) as threads:
-        return sum(threads.map(segment, range(SEGMENTS)), Comparison(0, 0, []))
-
-
-def _compare_segment(
-    client: BaseClient, source: str, target: str, key_names: list[str], missing: Callable[[Item], None], number: int
-) -> Comparison:
-    """Compare a part of a table. An expired item counts as one that is not there: DynamoDB deletes it days later."""
-    found = Comparison(0, 0, [])
-    pages = client.get_paginator("scan").paginate(
-        TableName=source, ConsistentRead=True, Segment=number, TotalSegments=SEGMENTS
-    )
-    for page in pages:
-        items = [item for item in page["Items"] if int(item.get("expires_at", {}).get("N", 2**63)) > time.time()]
-        for start in range(0, len(items), KEYS_PER_READ):
-            chunk = {tuple(item[name]["S"] for name in key_names): item for item in items[start : start + KEYS_PER_READ]}
-            present = _items_of(client, target, key_names, chunk)
-            for key, item in chunk.items():
-                if key not in present:
-                    missing(item)
-                    found += (1, 0, [])
-                else:
-                    found += (0, 1, []) if present[key] == item else (0, 0, ["/".join(key)])
-    return found
-
-
-def _items_of(client: BaseClient, table: str, key_names: list[str], keys: Any) -> dict[tuple[str, ...], Item]:
-    """Return a table's items with some keys."""
-    present: dict[tuple[str, ...], Item] = {}
-    wanted = {"Keys": [{name: {"S": part} for name, part in zip(key_names, key, strict=True)} for key in keys]}
-    request: dict[str, Any] = {table: {**wanted, "ConsistentRead": True}}
-    while request:
-        response = client.batch_get_item(RequestItems=request)
-        for item in response["Responses"].get(table, []):
-            present[tuple(item[name]["S"] for name in key_names)] = item
-        request = response["UnprocessedKeys"]  # a response has at most 16 MB; the rest comes with the next one
-        if request and not response["Responses"].get(table):
-            time.sleep(1)  # DynamoDB throttles the reads
-    return present
+def is_expired(item: Item) -> bool:
+    """Tell whether the retention of an item has ended."""
+    return "expires_at" in item and int(item["expires_at"]["N"]) <= time.time()

@@ -25,7 +25,7 @@ from .iam import correct_policy_evaluation
 from .http_server import HttpServer
 from .lambda_functions import CheckedFunctions, name_the_calling_function
 from .logs import accept_new_keys
-from .recovery import restore_to_points_in_time
+from .recovery import RecordedTables
 from .sts import require_oidc_provider
 from .table_policy import evaluate_table_policies
 from .waf import store_bodies_and_log_settings
@@ -103,7 +103,7 @@ class CorrectedAws:
         store_bodies_and_log_settings()
         correct_policy_evaluation()
         evaluate_table_policies()
-        restore_to_points_in_time()
+        RecordedTables()
 
     def _pass_compressed_bodies_to_apis(self) -> None:
         """AWS's own services decompress a request's body; a deployed API receives it as it was sent."""

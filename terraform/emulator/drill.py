@@ -39,7 +39,7 @@ class RestoreDrill:
         self._type = f"drill.d{uuid.uuid4().hex}"
         self._subject = f"drills/{self._type}"
         self._start = datetime.now(UTC).isoformat()
-        self._acknowledged: Acknowledged = {}
+        self.acknowledged: Acknowledged = {}  # all events that the drill has stored
 
     def run(self) -> None:
         """Restore the table, let the API use it, bring both tables together, and go back. Raises DrillFailed."""
@@ -72,7 +72,8 @@ class RestoreDrill:
 
     def command(self, name: str, *variables: str) -> None:
         """Run a command of the runbook, with the stage on the emulated AWS."""
-        with step(f"make {name} STAGE=emulated {' '.join(variables)}"), environment(LOCAL_AWS_DIR=str(self._stack.folder)):
+        folder = str(self._stack.folder)
+        with step(f"make {name} STAGE=emulated {' '.join(variables)}"), environment(LOCAL_AWS_DIR=folder):
             restore_cli.main([name, "--stage", "emulated", *options(variables)])
 
     def use(self, first: str, second: str) -> None:
@@ -90,13 +91,13 @@ class RestoreDrill:
         if status != 207 or any(result["status"] != 201 for result in results):
             raise DrillFailed(f"the API did not store a batch: {status} {json.dumps(body)}")
         stored = {result["id"]: result["created_at"] for result in results}
-        self._acknowledged |= stored
+        self.acknowledged |= stored
         return stored
 
     def check_all(self) -> None:
         """Check all events that the API has acknowledged. Raises DrillFailed."""
-        with step(f"Check: the API has all {len(self._acknowledged)} events"):
-            self.check(self._acknowledged)
+        with step(f"Check: the API has all {len(self.acknowledged)} events"):
+            self.check(self.acknowledged)
 
     def check(self, events: Acknowledged) -> None:
         """Raises DrillFailed unless the API returns these events, by their ids and in each kind of list."""
@@ -156,8 +157,9 @@ class RestoreDrill:
         except client.exceptions.PolicyNotFoundException:
             policy = None
         backups = client.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+        indexes = found["GlobalSecondaryIndexes"]
         return {
-            "the indexes": sorted((index["IndexName"], str(index["Projection"])) for index in found["GlobalSecondaryIndexes"]),
+            "the indexes": sorted((index["IndexName"], str(index["Projection"])) for index in indexes),
             "the key": found.get("SSEDescription"),
             "the caps": found.get("OnDemandThroughput"),
             "time to live": client.describe_time_to_live(TableName=table)["TimeToLiveDescription"],

@@ -11,13 +11,16 @@ from typing import Any, NamedTuple
 
 from .responses import Response, error_response, service
 
+Members = dict[str, Any]
+Item = dict[str, Any]
+
 
 class Change(NamedTuple):
     """A write to a table."""
 
     at: float  # epoch seconds
     keys: tuple[str, str]
-    before: dict[str, Any] | None  # the item; None if there was none
+    before: Item | None  # None: there was no item
 
 
 class History(NamedTuple):
@@ -27,79 +30,77 @@ class History(NamedTuple):
     changes: list[Change]
 
 
-def restore_to_points_in_time() -> None:
-    """Record the writes to tables with recovery. Undo in a restored table those that came after its time."""
-    # pylint: disable=protected-access  # ministack's own functions are corrected
-    dynamodb = service("dynamodb")
-    set_item, remove_item, delete_table = dynamodb._set_item, dynamodb._remove_item, dynamodb._delete_table
-    update_backups, describe_backups = dynamodb._update_continuous_backups, dynamodb._describe_continuous_backups
-    restore_table = dynamodb._restore_table_to_point_in_time
-    histories: dict[str, History] = {}  # id of a table =>
+class RecordedTables:
+    """ministack's tables. It records the writes to those with recovery, and undoes them in a restored table."""
 
-    def record(table: dict[str, Any], partition: str, sort: str, before: dict[str, Any] | None) -> None:
-        if history := histories.get(table.get("TableId", "")):
-            history.changes.append(Change(time.time(), (partition, sort), before))
+    def __init__(self) -> None:
+        # pylint: disable=protected-access  # ministack's own functions are corrected
+        self._dynamodb = dynamodb = service("dynamodb")
+        self._histories: dict[str, History] = {}  # id of a table =>
+        self._set, dynamodb._set_item = dynamodb._set_item, self.set_item
+        self._remove, dynamodb._remove_item = dynamodb._remove_item, self.remove_item
+        self._update, dynamodb._update_continuous_backups = dynamodb._update_continuous_backups, self.update
+        self._describe, dynamodb._describe_continuous_backups = dynamodb._describe_continuous_backups, self.describe
+        self._restore, dynamodb._restore_table_to_point_in_time = dynamodb._restore_table_to_point_in_time, self.restore
 
-    def set_and_record(table: dict[str, Any], partition: str, sort: str, item: dict[str, Any]) -> Any:
-        before = set_item(table, partition, sort, item)
-        record(table, partition, sort, before)
+    def _id(self, table: str | None) -> str:
+        return str(self._dynamodb._tables.get(table, {}).get("TableId"))  # pylint: disable=protected-access
+
+    def _record(self, table: dict[str, Any], keys: tuple[str, str], before: Item | None) -> Item | None:
+        if history := self._histories.get(str(table.get("TableId"))):
+            history.changes.append(Change(time.time(), keys, before))
         return before
 
-    def remove_and_record(table: dict[str, Any], partition: str, sort: str) -> Any:
-        before = remove_item(table, partition, sort)
-        record(table, partition, sort, before)
-        return before
+    def set_item(self, table: dict[str, Any], partition: str, sort: str, item: Item) -> Item | None:
+        """Store an item."""
+        return self._record(table, (partition, sort), self._set(table, partition, sort, item))
 
-    def history_of(name: str | None) -> History | None:
-        return histories.get(dynamodb._tables.get(name, {}).get("TableId", ""))
+    def remove_item(self, table: dict[str, Any], partition: str, sort: str) -> Item | None:
+        """Remove an item."""
+        return self._record(table, (partition, sort), self._remove(table, partition, sort))
 
-    def update(members: dict[str, Any]) -> Response:
-        response: Response = update_backups(members)
-        name = members["TableName"]
-        if not dynamodb._pitr_settings.get(name):
-            histories.pop(dynamodb._tables.get(name, {}).get("TableId", ""), None)
-        elif history_of(name) is None:
-            histories[dynamodb._tables[name]["TableId"]] = History(time.time(), [])
+    def update(self, members: Members) -> Response:
+        """Handle UpdateContinuousBackups."""
+        response: Response = self._update(members)
+        table = self._id(members["TableName"])
+        if not self._dynamodb._pitr_settings.get(members["TableName"]):  # pylint: disable=protected-access
+            self._histories.pop(table, None)
+        else:
+            self._histories.setdefault(table, History(time.time(), []))
         return response
 
-    def describe(members: dict[str, Any]) -> Response:
-        status, headers, body = describe_backups(members)
-        if history := history_of(members["TableName"]):
+    def describe(self, members: Members) -> Response:
+        """Handle DescribeContinuousBackups."""
+        status, headers, body = self._describe(members)
+        if history := self._histories.get(self._id(members["TableName"])):
             description = json.loads(body)
             recovery = description["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
             recovery["EarliestRestorableDateTime"] = int(history.since)
             body = json.dumps(description).encode()
         return status, headers, body
 
-    def delete(members: dict[str, Any]) -> Response:
-        table = dynamodb._tables.get(members["TableName"], {})
-        response: Response = delete_table(members)
-        if response[0] == 200:
-            histories.pop(table["TableId"], None)
-        return response
-
-    def restore(members: dict[str, Any]) -> Response:
+    def restore(self, members: Members) -> Response:
+        """Handle RestoreTableToPointInTime."""
+        # pylint: disable=protected-access  # ministack's own state is changed
         source, now = members.get("SourceTableName"), time.time()
-        history = history_of(source)
-        if history is None and source in dynamodb._tables:
+        if source not in self._dynamodb._tables:
+            return self._restore(members)
+        history = self._histories.get(self._id(source))
+        if history is None:
             message = f"Point in time recovery is not enabled for table '{source}'"
             return error_response("PointInTimeRecoveryUnavailableException", message, 400)
-        moment = now if members.get("UseLatestRestorableTime") else members.get("RestoreDateTime", 0)
-        if history is not None and not int(history.since) <= moment <= now:
+        at = now if members.get("UseLatestRestorableTime") else members.get("RestoreDateTime", 0)
+        if not int(history.since) <= at <= now:
             return error_response("InvalidRestoreTimeException", "The time is outside of the recovery period.", 400)
-        response: Response = restore_table(members)
-        if response[0] == 200 and history is not None:
-            restored = dynamodb._tables[members["TargetTableName"]]
-            undo(restored["items"], [change for change in history.changes if change.at > moment])
-            dynamodb._items_replaced(restored)
+        response: Response = self._restore(members)
+        if response[0] == 200:
+            restored = self._dynamodb._tables[members["TargetTableName"]]
+            undo(restored["items"], [change for change in history.changes if change.at > at])
+            self._dynamodb._items_replaced(restored)
         return response
 
-    dynamodb._set_item, dynamodb._remove_item, dynamodb._delete_table = set_and_record, remove_and_record, delete
-    dynamodb._update_continuous_backups, dynamodb._describe_continuous_backups = update, describe
-    dynamodb._restore_table_to_point_in_time = restore
 
-
-def undo(items: dict[str, dict[str, Any]], changes: list[Change]) -> None:
+def undo(items: dict[str, dict[str, Item]], changes: list[Change]) -> None:
     """Undo changes in a table's items, the newest first."""
     for change in reversed(changes):
         partition, sort = change.keys
