@@ -82,12 +82,16 @@ CONCURRENCY = (
 )
 CACHE = "token_cache_seconds is not valid: use a whole number from 0 to 3600, the range of API Gateway."
 RETENTION = "retention_days is not valid: use a whole number of days, or 0 to keep events for ever."
+TABLES = (
+    'events_tables is not valid: use ["events"], ["events-restored", "events"] or ["events", "events-restored"].'
+)
 SHARDS = "index_shards is not valid: use a whole number from 1 to 64."
 LOG_RETENTION = "log_retention_days is 0 or less: use at least 1, because 0 keeps logs for ever."
 
 REFUSED = {
     "stage": [("prod", "The package is of stage dev: run `make package STAGE=prod` first.")],
     "retention_days": [(0.5, RETENTION), (-1, RETENTION)],
+    "events_tables": [([], TABLES), (["events-restored"], TABLES), (["events", "events"], TABLES), (["tokens"], TABLES)],
     "index_shards": [(0, SHARDS), (65, SHARDS), (1.5, SHARDS)],
     "log_retention_days": [(0, LOG_RETENTION), (-1, LOG_RETENTION)],
     "table_capacity": [
@@ -127,6 +131,7 @@ REFUSED = {
 ACCEPTED = {
     "stage": [PACKAGED],
     "retention_days": [0, 3650],
+    "events_tables": [["events"], ["events-restored", "events"], ["events", "events-restored"]],
     "index_shards": [1, 64],
     "log_retention_days": [1],
     "table_capacity": [None, capacity(read=(1, 1), write=(4, 9))],

@@ -68,7 +68,7 @@ class RestoreDrill:
         """End the deletion protection of the restored table. The next apply deletes the table."""
         table = f"event-api-{STAGE}-{RESTORED}"
         self._stack.aws.client("dynamodb").update_table(TableName=table, DeletionProtectionEnabled=False)
-        del self._stack.settings["events_tables"]
+        self._stack.settings["events_tables"] = json.dumps([EVENTS])
 
     def command(self, name: str, *variables: str) -> None:
         """Run a command of the runbook, with the stage on the emulated AWS."""
