@@ -91,7 +91,7 @@ LOG_RETENTION = "log_retention_days is 0 or less: use at least 1, because 0 keep
 REFUSED = {
     "stage": [("prod", "The package is of stage dev: run `make package STAGE=prod` first.")],
     "retention_days": [(0.5, RETENTION), (-1, RETENTION)],
-    "events_tables": [([], TABLES), (["events-restored"], TABLES), (["events", "events"], TABLES), (["tokens"], TABLES)],
+    "events_tables": [(names, TABLES) for names in ([], ["events-restored"], ["events", "events"], ["tokens"])],
     "index_shards": [(0, SHARDS), (65, SHARDS), (1.5, SHARDS)],
     "log_retention_days": [(0, LOG_RETENTION), (-1, LOG_RETENTION)],
     "table_capacity": [
