@@ -24,9 +24,10 @@ run "the_api_uses_the_restored_table" {
   }
 
   assert {
-    condition = distinct([for target in aws_appautoscaling_target.table : target.resource_id]) == [
-      "table/event-api-${var.stage}-events-restored",
-    ]
+    condition = alltrue([
+      for target in aws_appautoscaling_target.table :
+      target.resource_id == "table/event-api-${var.stage}-events-restored"
+    ])
     error_message = "Autoscaling follows the table that the API uses."
   }
 }
