@@ -1,6 +1,6 @@
 # All commands of this project. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run token logs contract-token test contract bench scale package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply shift rollback url deploy-local destroy-local clean
+.PHONY: help run token logs contract-token test contract bench scale package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply shift rollback url deploy-local destroy-local restore-drill restore-events compare-events copy-events clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -132,6 +132,21 @@ deploy-local: $(installed) ## deploy with Terraform to an emulated AWS on this m
 
 destroy-local: $(installed) ## remove the local deployment and the emulated AWS
 	@PYTHONPATH=eventsapp:terraform $(python) -m emulator destroy
+
+restore-drill: $(installed) ## restore events on an emulated AWS of its own, with the commands of docs/operations.md
+	@command -v terraform >/dev/null || { echo "make restore-drill: terraform is not installed: install 1.10 or newer: https://developer.hashicorp.com/terraform/install" >&2; exit 1; }
+	@PYTHONPATH=eventsapp:terraform $(python) -m emulator drill
+
+restore_cli = $(python) eventsapp/restore_cli.py $@ --stage "$(STAGE)"
+
+restore-events: $(installed) ## restore a table as it was at a time: make restore-events STAGE=prod AT=2026-01-31T09:30:00Z
+	@$(restore_cli) --from "$(or $(FROM),events)" --to "$(or $(TO),events-restored)" --at "$(AT)"
+
+compare-events: $(installed) ## count what a table lacks: make compare-events STAGE=prod FROM=events TO=events-restored
+	@$(restore_cli) --from "$(FROM)" --to "$(TO)"
+
+copy-events: $(installed) ## copy what a table lacks: make copy-events STAGE=prod FROM=events-restored TO=events LIFT_POLICY=1
+	@$(restore_cli) --from "$(FROM)" --to "$(TO)" $(if $(LIFT_POLICY),--lift-policy)
 
 clean: ## remove all files that the other targets made, also the local events and deployment
 	@test ! -d .local-aws || $(MAKE) destroy-local

@@ -110,12 +110,12 @@ locals {
 
   table_operations = {
     for name, operation in {
-      events-put       = ["events", "PutItem"]
-      events-get       = ["events", "GetItem"]
-      events-batch-get = ["events", "BatchGetItem"]
-      events-query     = ["events", "Query"]
-      tokens-get       = ["tokens", "GetItem"]
-    } : name => { TableName = "event-api-${var.stage}-${operation[0]}", Operation = operation[1] }
+      events-put       = [local.events_table, "PutItem"]
+      events-get       = [local.events_table, "GetItem"]
+      events-batch-get = [local.events_table, "BatchGetItem"]
+      events-query     = [local.events_table, "Query"]
+      tokens-get       = [aws_dynamodb_table.tokens, "GetItem"]
+    } : name => { TableName = operation[0].name, Operation = operation[1] }
   }
 
   caller_alarms = { for name, alarm in {

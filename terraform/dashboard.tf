@@ -116,7 +116,7 @@ locals {
         [for unit in ["Read", "Write"] : {
           namespace  = "AWS/DynamoDB"
           name       = "Consumed${unit}CapacityUnits"
-          dimensions = { TableName = "event-api-${var.stage}-events" }
+          dimensions = { TableName = local.events_table.name }
         }],
       ) : merge(metric, { show = local.plain })]
     }
@@ -133,11 +133,11 @@ locals {
   units = flatten([for kind in ["Read", "Write"] : [
     for label, dimensions in merge(
       {
-        events = { TableName = "event-api-${var.stage}-events" }
+        events = { TableName = local.events_table.name }
         tokens = { TableName = "event-api-${var.stage}-tokens" }
       },
       { for index in keys(local.indexes) : index => {
-        TableName                = "event-api-${var.stage}-events"
+        TableName                = local.events_table.name
         GlobalSecondaryIndexName = index
       } },
       ) : {

@@ -4,8 +4,8 @@ output "api_url" {
 }
 
 output "table_name" {
-  description = "Name of the DynamoDB table of events."
-  value       = aws_dynamodb_table.events.name
+  description = "Name of the DynamoDB table of events that the API uses."
+  value       = local.events_table.name
 }
 
 output "token_table_name" {

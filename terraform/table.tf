@@ -5,18 +5,38 @@ locals {
     by_type    = []
     by_subject = ["type"]
   }
+
+  restored     = "events-restored" # the table that a person restores: see docs/operations.md
+  events_table = aws_dynamodb_table.events[var.events_tables[0]]
 }
 
-# The stage's own key encrypts the table, if there is one. If not, DynamoDB's key does: it is free and needs no
-# permissions.
+# AWS restores a table without time to live, recovery, tags, deletion protection and policy. Terraform takes the table
+# over and sets them.
+import {
+  for_each = setintersection(var.events_tables, [local.restored])
+
+  to = aws_dynamodb_table.events[each.key]
+  id = "event-api-${var.stage}-${each.key}"
+}
+
+# Stages that were deployed before the setting `events_tables` keep their table.
+moved {
+  from = aws_dynamodb_table.events
+  to   = aws_dynamodb_table.events["events"]
+}
+
+# The stage's own key encrypts the tables, if there is one. If not, DynamoDB's key does: it is free and needs no
+# permissions. Terraform deletes a restored table only after a person has ended its deletion protection.
 resource "aws_dynamodb_table" "events" {
   # checkov:skip=CKV_AWS_119:Each stage chooses whether it has its own key, which costs a dollar per month.
-  name                        = "event-api-${var.stage}-events"
+  for_each = toset(var.events_tables)
+
+  name                        = "event-api-${var.stage}-${each.key}"
   billing_mode                = var.table_capacity == null ? "PAY_PER_REQUEST" : "PROVISIONED"
   read_capacity               = try(var.table_capacity.read.min, null)
   write_capacity              = try(var.table_capacity.write.min, null)
   hash_key                    = "pk" # <tenant>/<id>
-  deletion_protection_enabled = var.protected
+  deletion_protection_enabled = var.protected || each.key == local.restored
 
   dynamic "attribute" {
     for_each = toset(concat(["pk", "position"], keys(local.indexes)))
@@ -127,7 +147,7 @@ resource "aws_appautoscaling_target" "table" {
   }
 
   service_namespace  = "dynamodb"
-  resource_id        = "table/${aws_dynamodb_table.events.name}"
+  resource_id        = "table/${local.events_table.name}"
   scalable_dimension = each.value.dimension
   min_capacity       = each.value.min
   max_capacity       = each.value.max
@@ -136,7 +156,7 @@ resource "aws_appautoscaling_target" "table" {
 resource "aws_appautoscaling_policy" "table" {
   for_each = aws_appautoscaling_target.table
 
-  name               = "${aws_dynamodb_table.events.name}-${each.key}"
+  name               = "${local.events_table.name}-${each.key}"
   policy_type        = "TargetTrackingScaling"
   service_namespace  = each.value.service_namespace
   resource_id        = each.value.resource_id

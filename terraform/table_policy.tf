@@ -1,18 +1,28 @@
 # The write-once rule of a protected stage's events. AWS enforces it for every caller, administrators too. Only a person
 # may set this policy, or remove it: see docs/operations.md. AWS itself still deletes expired events.
 resource "aws_dynamodb_resource_policy" "events" {
-  count = var.protected ? 1 : 0
+  for_each = toset(var.protected ? var.events_tables : [])
 
-  resource_arn = aws_dynamodb_table.events.arn
-  policy       = data.aws_iam_policy_document.events.json
+  resource_arn = aws_dynamodb_table.events[each.key].arn
+  policy       = data.aws_iam_policy_document.events[each.key].json
 }
 
-# The table by its name, so that a plan shows the whole policy before the table exists.
+# Stages that were deployed before the setting `events_tables` keep their policy.
+moved {
+  from = aws_dynamodb_resource_policy.events[0]
+  to   = aws_dynamodb_resource_policy.events["events"]
+}
+
+# The tables by their names, so that a plan shows the whole policy before a table exists.
 locals {
-  events_arn = "arn:${data.aws_partition.this.partition}:dynamodb:${local.region_and_account}:table/event-api-${var.stage}-events"
+  events_arns = { for name in var.events_tables :
+    name => "arn:${data.aws_partition.this.partition}:dynamodb:${local.region_and_account}:table/event-api-${var.stage}-${name}"
+  }
 }
 
 data "aws_iam_policy_document" "events" {
+  for_each = local.events_arns
+
   statement {
     sid    = "NobodyChangesAnEvent"
     effect = "Deny"
@@ -24,7 +34,7 @@ data "aws_iam_policy_document" "events" {
       "dynamodb:PartiQLUpdate",
       "dynamodb:UpdateItem",
     ]
-    resources = [local.events_arn]
+    resources = [each.value]
 
     principals {
       type        = "*"
@@ -43,7 +53,7 @@ data "aws_iam_policy_document" "events" {
     sid       = "OnlyTheFunctionStoresEvents"
     effect    = "Deny"
     actions   = ["dynamodb:PutItem"]
-    resources = [local.events_arn]
+    resources = [each.value]
 
     principals {
       type        = "*"

@@ -67,6 +67,22 @@ variable "table_capacity" {
   }
 }
 
+variable "events_tables" {
+  description = <<-EOT
+    Tables of events. The API uses the first one. A person adds "events-restored" after a restore: see docs/operations.md.
+  EOT
+  type        = list(string)
+  default     = ["events"]
+  nullable    = false
+
+  validation {
+    condition = contains(
+      ["events", "events-restored events", "events events-restored"], join(" ", var.events_tables)
+    )
+    error_message = "events_tables is not valid: use [\"events\"], [\"events-restored\", \"events\"] or [\"events\", \"events-restored\"]."
+  }
+}
+
 variable "index_shards" {
   description = <<-EOT
     Parts of each index. One part of an index takes 1,000 writes per second, and a list reads all parts. The number may

@@ -10,7 +10,7 @@ SKIPS = {
     },
     ("stage.tf", "aws_api_gateway_method_settings.this"): {"CKV_AWS_225", "CKV_AWS_308"},
     ("stage.tf", "aws_api_gateway_method_settings.write"): {"CKV_AWS_225", "CKV_AWS_308"},
-    ("table.tf", "aws_dynamodb_table.events"): {"CKV_AWS_119"},
+    ("table.tf", 'aws_dynamodb_table.events["events"]'): {"CKV_AWS_119"},
     ("table.tf", "aws_dynamodb_table.tokens"): {"CKV_AWS_119"},
     ("logs.tf", "aws_cloudwatch_log_group.api_handler"): {"CKV_AWS_158", "CKV_AWS_338"},
     ("logs.tf", "aws_cloudwatch_log_group.authorizer"): {"CKV_AWS_158", "CKV_AWS_338"},

@@ -27,6 +27,7 @@ RUN_ELSEWHERE = {
     "make bench\nmake bench PEERS=1\nmake bench TLS=1 ROUNDS=9": "test_bench.py",
     "make deploy-local": "test_deploy_local.py",
     "make destroy-local": "test_deploy_local.py",
+    "make restore-drill": "deployed/test_deployed_items.py",
     "make -s region STAGE=prod": "test_sources.py",
     "make lock\ngit add terraform/requirements-package.txt terraform/.terraform.lock.hcl "
     "terraform/oidc/.terraform.lock.hcl": "test_lock.py",

@@ -327,6 +327,7 @@ ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Act
         ("apigateway:SetWebACL", API_STAGE, OUR_API),
         ("dynamodb:CreateTable", TABLE, {}),
         ("dynamodb:CreateTable", TOKEN_TABLE, {}),
+        ("dynamodb:UpdateTimeToLive", f"{TABLE}-restored", {}),
         ("lambda:UpdateAlias", f"{FUNCTION}:live", {}),
         ("lambda:UpdateAlias", f"{FUNCTION}-authorizer:live", {}),
         ("codedeploy:CreateApplication", RELEASE_APP, {}),
@@ -445,7 +446,9 @@ NEVER: list[tuple[str, str, dict[str, Any]]] = [
     ("dynamodb:PutItem", TOKEN_TABLE, {}),
     ("dynamodb:ExportTableToPointInTime", TABLE, {}),
     *((f"dynamodb:{verb}ResourcePolicy", table, {}) for verb in ("Put", "Delete") for table in (TABLE, TOKEN_TABLE)),
-    ("dynamodb:UpdateTable", f"{TABLE}-restored", {}),
+    ("dynamodb:UpdateTable", f"{TABLE}-other", {}),
+    ("dynamodb:RestoreTableToPointInTime", TABLE, {}),
+    ("dynamodb:PutItem", f"{TABLE}-restored", {}),
     ("backup:DeleteRecoveryPoint", f"arn:aws:backup:{REGION}:{ACCOUNT}:recovery-point:abc", {}),
     ("backup:DeleteBackupVault", f"arn:aws:backup:{REGION}:{ACCOUNT}:backup-vault:event-api", {}),
     ("dynamodb:DeleteTable", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/event-api-prod-events", {}),
@@ -604,7 +607,7 @@ def test_plan_role_decrypts_only_an_environment(plans: Plans, context: dict[str,
 
 PROTECTED = [  # what a deployment of a protected stage can neither create, change nor delete
     *((f"dynamodb:{action}", f"arn:aws:dynamodb:{PROD}:{ACCOUNT}:table/event-api-prod-{table}")
-      for table in ("events", "tokens") for action in (
+      for table in ("events", "events-restored", "tokens") for action in (
         "CreateTable", "DeleteTable", "UpdateTable", "UpdateContinuousBackups", "UpdateTimeToLive", "TagResource",
         "UntagResource", "CreateBackup", "CreateTableReplica", "EnableKinesisStreamingDestination",
     )),
@@ -669,16 +672,17 @@ def test_deployment_of_a_protected_stage_works(plans: Plans, action: str, resour
 def test_function_role_has_only_what_the_function_needs(plans: Plans, stage: str, of: str) -> None:
     """A function's role can only use its table from inside the function, its log, traces, and the stage's key."""
     region = REGIONS[stage]
-    events, tokens = (
-        f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/event-api-{stage}-{table}" for table in ("events", "tokens")
+    events, restored, tokens = (
+        f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/event-api-{stage}-{table}"
+        for table in ("events", "events-restored", "tokens")
     )
     name = f"event-api-{stage}" if of == "api_handler" else f"event-api-{stage}-authorizer"
     own = f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"
     inside = {"ArnEquals": {"lambda:SourceFunctionArn": [own, f"{own}:*"]}}
     of_tables = {
         "api_handler": [
-            (["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"], [events], inside),
-            (["dynamodb:Query"], [f"{events}/index/{index}" for index in sorted(INDEXES)], inside),
+            (["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"], [events, restored], inside),
+            (["dynamodb:Query"], [f"{t}/index/{i}" for t in (restored, events) for i in sorted(INDEXES)], inside),
         ],
         "authorizer": [(["dynamodb:GetItem"], [tokens], inside)],
     }[of]

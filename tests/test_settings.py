@@ -17,6 +17,7 @@ FORK: dict[str, dict[str, Any]] = {
     "dev": {  # everything on
         "region": "eu-central-1",
         "retention_days": 365,
+        "events_tables": ["events-restored", "events"],
         "index_shards": 4,
         "log_retention_days": 3653,
         "protected": True,
@@ -33,6 +34,7 @@ FORK: dict[str, dict[str, Any]] = {
     "staging": {  # the smallest values
         "region": "us-east-1",
         "retention_days": 1,
+        "events_tables": ["events", "events-restored"],
         "index_shards": 1,
         "log_retention_days": 1,
         "protected": True,
@@ -49,6 +51,7 @@ FORK: dict[str, dict[str, Any]] = {
     "prod": {  # everything off, as in a new account
         "region": "sa-east-1",
         "retention_days": 3650,
+        "events_tables": ["events"],
         "index_shards": 64,
         "log_retention_days": 7,
         "protected": False,

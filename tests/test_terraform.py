@@ -105,7 +105,7 @@ def test_stage_has_its_own_locked_state(stage: str) -> None:
 
 def test_table_has_the_indexes_of_the_app(stage_plan: dict[str, Any]) -> None:
     """Terraform's table has the keys and the indexes that the app uses."""
-    table = stage_plan["aws_dynamodb_table.events"]
+    table = stage_plan['aws_dynamodb_table.events["events"]']
     assert (table["hash_key"], table["range_key"]) == ("pk", None)
     indexes = {
         found["name"]: (found["hash_key"], found["range_key"], tuple(found["non_key_attributes"] or ()))
@@ -212,7 +212,7 @@ CHANGES = ["UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLInsert", "Parti
 
 def table_denies(stage_plan: dict[str, Any], caller: str, action: str, **context: str) -> bool:
     """Tell whether the policy of the table of events denies an action to a caller."""
-    document = stage_plan["aws_dynamodb_resource_policy.events[0]"]["policy"]
+    document = stage_plan['aws_dynamodb_resource_policy.events["events"]']["policy"]
     call = request(f"dynamodb:{action}", EVENTS, context, caller)
     return evaluate_resource_policy(document, call).decision == "Deny"
 

@@ -38,7 +38,7 @@ def test_corrected_terraform(merged: Json) -> None:
                     "source_code_hash": '${filebase64sha256("${path.module}/deployment.zip")}',
                     "filename": "${path.module}/deployment.zip",
                     "environment": {"variables": {
-                        "TABLE_NAME": "${aws_dynamodb_table.events.name}",
+                        "TABLE_NAME": "${local.events_table.name}",
                         "TOKEN_TABLE_NAME": "${aws_dynamodb_table.tokens.name}",
                         "RETENTION_DAYS": "${var.retention_days}",
                         "INDEX_SHARDS": "${var.index_shards}",

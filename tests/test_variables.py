@@ -82,6 +82,9 @@ CONCURRENCY = (
 )
 CACHE = "token_cache_seconds is not valid: use a whole number from 0 to 3600, the range of API Gateway."
 RETENTION = "retention_days is not valid: use a whole number of days, or 0 to keep events for ever."
+TABLES = (
+    'events_tables is not valid: use ["events"], ["events-restored", "events"] or ["events", "events-restored"].'
+)
 SHARDS = "index_shards is not valid: use a whole number from 1 to 64."
 SHIFT = (
     "traffic_shift is not valid: use LambdaAllAtOnce, LambdaCanary10Percent5Minutes (or 10, 15, 30) or "
@@ -95,6 +98,7 @@ EMAIL = "{} is not an e-mail address: write one address, like name@example.com."
 REFUSED = {
     "stage": [("prod", "The package is of stage dev: run `make package STAGE=prod` first.")],
     "retention_days": [(0.5, RETENTION), (-1, RETENTION)],
+    "events_tables": [(names, TABLES) for names in ([], ["events-restored"], ["events", "events"], ["tokens"])],
     "index_shards": [(0, SHARDS), (65, SHARDS), (1.5, SHARDS)],
     "log_retention_days": [(0, LOG_RETENTION), (-1, LOG_RETENTION)],
     "table_capacity": [
@@ -144,6 +148,7 @@ REFUSED = {
 ACCEPTED = {
     "stage": [PACKAGED],
     "retention_days": [0, 3650],
+    "events_tables": [["events"], ["events-restored", "events"], ["events", "events-restored"]],
     "index_shards": [1, 64],
     "log_retention_days": [1],
     "table_capacity": [None, capacity(read=(1, 1), write=(4, 9))],

@@ -1,10 +1,14 @@
-"""The commands of `make deploy-local` (`python -m emulator up`) and `make destroy-local` (`... destroy`)."""
+"""The commands `make deploy-local` (`python -m emulator up`), `make destroy-local` and `make restore-drill`."""
 
 import logging
 import sys
+import tempfile
+from pathlib import Path
 
 from token_admin import TokenAdminError
 
+from .drill import DrillFailed, RestoreDrill
+from .emulated_aws import ADMIN
 from .stack import PROJECT, CannotDeploy, Stack
 
 FOLDER = PROJECT / ".local-aws"
@@ -14,14 +18,16 @@ log = logging.getLogger(__package__)
 
 def main() -> None:
     """Run a command; print its progress to stderr."""
-    command, name = {"up": (deploy, "deploy-local"), "destroy": (destroy, "destroy-local")}[sys.argv[1]]
+    command, name = {
+        "up": (deploy, "deploy-local"), "destroy": (destroy, "destroy-local"), "drill": (drill, "restore-drill"),
+    }[sys.argv[1]]  # fmt: skip
     logging.basicConfig(format="%(message)s ...")
     log.setLevel(logging.INFO)
     try:
-        stack = Stack(FOLDER)
+        stack = Stack(Path(tempfile.mkdtemp(prefix="event-api-drill-")) if command is drill else FOLDER)
         with stack.lock():
             command(stack)
-    except (CannotDeploy, TokenAdminError) as exc:
+    except (CannotDeploy, DrillFailed, TokenAdminError) as exc:
         sys.exit(f"make {name}: {exc}")
     except KeyboardInterrupt:
         sys.exit(f"make {name}: interrupted. `make destroy-local` removes what is left.")
@@ -44,6 +50,22 @@ def destroy(stack: Stack) -> None:
     log.info("Ending the emulated AWS")
     stack.remove()
     print("The local deployment and the emulated AWS are removed.")
+
+
+def drill(stack: Stack) -> None:
+    """Deploy to an emulated AWS of its own, run the restore drill, and remove everything."""
+    try:
+        stack.copy_project()
+        stack.package()
+        stack.aws.start()
+        stack.deploy()
+        restore_drill = RestoreDrill(stack)
+        restore_drill.run()
+        restore_drill.let_terraform_delete()
+        stack.apply(ADMIN)
+    finally:
+        stack.remove()
+    print("The restore drill passed: the API returned every event that it had acknowledged.")
 
 
 def greeting(url: str, token: str) -> str:

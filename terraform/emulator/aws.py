@@ -37,6 +37,7 @@ from .lambda_metrics import publish_invocations
 from .log_metrics import count_log_events
 from .logs import accept_new_keys
 from .metrics import use_the_clock
+from .recovery import RecordedTables
 from .sts import require_oidc_provider
 from .table_policy import evaluate_table_policies
 from .waf import store_bodies_and_log_settings
@@ -127,6 +128,7 @@ class CorrectedAws:
         count_log_events()
         evaluate_alarms()
         check_and_suppress_actions()
+        RecordedTables()
 
     def _pass_compressed_bodies_to_apis(self) -> None:
         """AWS's own services decompress a request's body; a deployed API receives it as it was sent."""

@@ -52,7 +52,8 @@ class Stack:
         self.aws = EmulatedAws(folder, self.region)
         self.project = folder / "project"
         self.root = self.project / "terraform"
-        self.settings: dict[str, str] = {}  # values of Terraform's variables in place of the stage's own
+        # Values of Terraform's variables in place of the stage's own. A new emulated AWS has no restored table.
+        self.settings = {"events_tables": json.dumps(["events"])}
         self.ignores_alarms = False  # whether a release goes on while an alarm is active
 
     @contextmanager

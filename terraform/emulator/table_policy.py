@@ -15,8 +15,17 @@ def evaluate_table_policies() -> None:
     # pylint: disable=protected-access  # ministack's own functions are corrected
     evaluator = import_module("ministack.core.iam_evaluator")
     other_key, other_enforce = evaluator._resolve_condition_key, evaluator.enforce
+    dynamodb = service("dynamodb")
+    other_delete_table = dynamodb._delete_table
     evaluator._RESOURCE_POLICY_LOOKUPS["dynamodb"] = ("dynamodb", "table_policy_for_arn")
-    service("dynamodb").table_policy_for_arn = table_policy
+    dynamodb.table_policy_for_arn = table_policy
+
+    def delete_table(members: dict[str, Any]) -> Any:
+        arn = dynamodb._tables.get(members["TableName"], {}).get("TableArn")
+        response = other_delete_table(members)
+        if response[0] == 200:  # AWS deletes the policy with its table
+            dynamodb._resource_policies.pop(arn, None)
+        return response
 
     def resolve_condition_key(key: str, call: Any) -> Any:
         value = other_key(key, call)
@@ -41,6 +50,7 @@ def evaluate_table_policies() -> None:
         return verdict if verdict.decision == "Deny" else None
 
     evaluator._resolve_condition_key, evaluator.enforce = resolve_condition_key, enforce
+    dynamodb._delete_table = delete_table
 
 
 def table_policy(arn: str) -> tuple[dict[str, Any], str] | None:

@@ -63,7 +63,7 @@ resource "aws_backup_selection" "this" {
   name         = "tables"
   plan_id      = aws_backup_plan.this[each.key].id
   iam_role_arn = aws_iam_role.backup[each.key].arn
-  resources    = [each.value.table, each.value.tokens]
+  resources    = concat(each.value.events, [each.value.tokens])
 }
 
 # AWS Backup makes and restores backups with this role. Its two policies are AWS's own.

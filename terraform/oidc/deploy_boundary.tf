@@ -40,7 +40,8 @@ data "aws_iam_policy_document" "deploy_boundary" {
       "wafv2:*",
     ]
     resources = concat(
-      [each.value.table, each.value.tokens, each.value.alarms, each.value.own_alarms, each.value.firewall],
+      each.value.events,
+      [each.value.tokens, each.value.alarms, each.value.own_alarms, each.value.firewall],
       [each.value.dashboard, each.value.topic],
       flatten(values(each.value.function_arns)),
       each.value.short_log_arns,

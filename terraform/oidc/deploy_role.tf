@@ -78,7 +78,7 @@ data "aws_iam_policy_document" "deploy" {
       "dynamodb:UpdateTable",
       "dynamodb:UpdateTimeToLive",
     ]
-    resources = [each.value.table, each.value.tokens]
+    resources = concat(each.value.events, [each.value.tokens])
   }
 
   # AWS chooses the ids of autoscaling targets. The condition can only restrict them to DynamoDB.

@@ -11,12 +11,14 @@ locals {
         {
           sid       = "Events"
           actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"]
-          resources = [names.table]
+          resources = names.events
         },
         {
-          sid       = "Lists"
-          actions   = ["dynamodb:Query"]
-          resources = [for index in ["by_subject", "by_time", "by_type"] : "${names.table}/index/${index}"]
+          sid     = "Lists"
+          actions = ["dynamodb:Query"]
+          resources = [
+            for pair in setproduct(names.events, ["by_subject", "by_time", "by_type"]) : "${pair[0]}/index/${pair[1]}"
+          ]
         },
       ]
     }

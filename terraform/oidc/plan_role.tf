@@ -49,7 +49,7 @@ data "aws_iam_policy_document" "plan" {
       "dynamodb:GetResourcePolicy",
       "dynamodb:ListTagsOfResource",
     ]
-    resources = [each.value.table, each.value.tokens]
+    resources = concat(each.value.events, [each.value.tokens])
   }
 
   statement {

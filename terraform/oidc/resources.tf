@@ -1,7 +1,8 @@
 # The names of the stages' resources, as the root in terraform/ sets them. The policies of the roles refer to them.
 locals {
   names = { for stage, region in local.regions : stage => {
-    table     = "${local.arn[stage].dynamodb}:table/event-api-${stage}-events"
+    # A person restores the second table: see docs/operations.md.
+    events    = [for name in ["events", "events-restored"] : "${local.arn[stage].dynamodb}:table/event-api-${stage}-${name}"]
     tokens    = "${local.arn[stage].dynamodb}:table/event-api-${stage}-tokens"
     functions = local.functions[stage]
     # Each function, and its versions and aliases.

@@ -15,7 +15,7 @@ run "without_a_key_of_its_own_a_stage_is_encrypted_with_those_of_aws" {
 
   assert {
     condition = alltrue([
-      for table in [aws_dynamodb_table.events, aws_dynamodb_table.tokens] : length(table.server_side_encryption) == 0
+      for table in [aws_dynamodb_table.events["events"], aws_dynamodb_table.tokens] : length(table.server_side_encryption) == 0
     ])
     error_message = "DynamoDB's own key encrypts the tables."
   }
@@ -60,7 +60,7 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
   assert {
     condition = alltrue([
       for key in [
-        one(aws_dynamodb_table.events.server_side_encryption).kms_key_arn,
+        one(aws_dynamodb_table.events["events"].server_side_encryption).kms_key_arn,
         one(aws_dynamodb_table.tokens.server_side_encryption).kms_key_arn,
         aws_cloudwatch_log_group.access.kms_key_id,
         aws_cloudwatch_log_group.api_handler.kms_key_id,
@@ -74,7 +74,7 @@ run "with_a_key_of_its_own_all_that_a_stage_keeps_is_encrypted_with_it" {
 
   assert {
     condition = alltrue([
-      for table in [aws_dynamodb_table.events, aws_dynamodb_table.tokens] : one(table.server_side_encryption).enabled
+      for table in [aws_dynamodb_table.events["events"], aws_dynamodb_table.tokens] : one(table.server_side_encryption).enabled
     ])
     error_message = "The tables' encryption is on."
   }

@@ -19,7 +19,7 @@ run "without_protection_the_pipeline_may_change_the_tables" {
 
   assert {
     condition = (
-      !aws_dynamodb_table.events.deletion_protection_enabled && !aws_dynamodb_table.tokens.deletion_protection_enabled
+      !aws_dynamodb_table.events["events"].deletion_protection_enabled && !aws_dynamodb_table.tokens.deletion_protection_enabled
     )
     error_message = "The tables can be deleted."
   }
@@ -32,14 +32,14 @@ run "with_protection_events_are_write_once" {
 
   assert {
     condition = (
-      aws_dynamodb_resource_policy.events[0].resource_arn == aws_dynamodb_table.events.arn
-      && aws_dynamodb_resource_policy.events[0].policy == data.aws_iam_policy_document.events.json
+      aws_dynamodb_resource_policy.events["events"].resource_arn == aws_dynamodb_table.events["events"].arn
+      && aws_dynamodb_resource_policy.events["events"].policy == data.aws_iam_policy_document.events["events"].json
     )
     error_message = "The policy is the one of the table of events."
   }
 
   assert {
-    condition = jsonencode([for s in data.aws_iam_policy_document.events.statement : [
+    condition = jsonencode([for s in data.aws_iam_policy_document.events["events"].statement : [
       s.effect, sort(s.actions), sort(s.resources),
       [for c in s.condition : [c.test, c.variable, c.values]],
       ]]) == jsonencode([
@@ -71,7 +71,7 @@ run "with_protection_events_are_write_once" {
 
   assert {
     condition = alltrue([
-      for s in data.aws_iam_policy_document.events.statement : jsonencode(s.principals) == jsonencode([
+      for s in data.aws_iam_policy_document.events["events"].statement : jsonencode(s.principals) == jsonencode([
         { identifiers = ["*"], type = "*" },
       ])
     ])
@@ -80,7 +80,7 @@ run "with_protection_events_are_write_once" {
 
   assert {
     condition = (
-      aws_dynamodb_table.events.deletion_protection_enabled && aws_dynamodb_table.tokens.deletion_protection_enabled
+      aws_dynamodb_table.events["events"].deletion_protection_enabled && aws_dynamodb_table.tokens.deletion_protection_enabled
     )
     error_message = "DynamoDB refuses to delete the tables."
   }

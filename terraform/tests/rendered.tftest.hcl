@@ -30,7 +30,7 @@ run "the_provider_takes_it_all" {
   }
 
   assert {
-    condition     = length(aws_dynamodb_resource_policy.events[0].policy) <= 20480
+    condition     = length(aws_dynamodb_resource_policy.events["events"].policy) <= 20480
     error_message = "The table's policy is within DynamoDB's limit of 20 KB."
   }
 }

@@ -11,23 +11,23 @@ run "tables_on_demand" {
   # The key of the events is tenant and id. The table can be restored, and DynamoDB deletes expired events.
 
   assert {
-    condition     = aws_dynamodb_table.events.hash_key == "pk" && aws_dynamodb_table.events.range_key == null
+    condition     = aws_dynamodb_table.events["events"].hash_key == "pk" && aws_dynamodb_table.events["events"].range_key == null
     error_message = "The table's key is pk, without a sort key."
   }
 
   assert {
-    condition     = aws_dynamodb_table.events.name == "event-api-${var.stage}-events"
+    condition     = aws_dynamodb_table.events["events"].name == "event-api-${var.stage}-events"
     error_message = "The deploy role has permissions only on a table with this name."
   }
 
   assert {
-    condition = (one(aws_dynamodb_table.events.ttl).attribute_name == "expires_at"
-    && one(aws_dynamodb_table.events.ttl).enabled)
+    condition = (one(aws_dynamodb_table.events["events"].ttl).attribute_name == "expires_at"
+    && one(aws_dynamodb_table.events["events"].ttl).enabled)
     error_message = "DynamoDB deletes an event after its expires_at."
   }
 
   assert {
-    condition     = one(aws_dynamodb_table.events.point_in_time_recovery).enabled
+    condition     = one(aws_dynamodb_table.events["events"].point_in_time_recovery).enabled
     error_message = "The table can be restored to any second of the last 35 days."
   }
 
@@ -35,7 +35,7 @@ run "tables_on_demand" {
 
   assert {
     condition = jsonencode({
-      for index in aws_dynamodb_table.events.global_secondary_index : index.name => [
+      for index in aws_dynamodb_table.events["events"].global_secondary_index : index.name => [
         index.hash_key, index.range_key, index.projection_type, sort(coalesce(index.non_key_attributes, [])),
       ]
       }) == jsonencode({
@@ -48,7 +48,7 @@ run "tables_on_demand" {
 
   assert {
     condition = jsonencode(distinct([
-      for index in aws_dynamodb_table.events.global_secondary_index : [
+      for index in aws_dynamodb_table.events["events"].global_secondary_index : [
         one(index.on_demand_throughput).max_read_request_units, one(index.on_demand_throughput).max_write_request_units,
       ]
     ])) == jsonencode([[650, 2570]])
@@ -79,7 +79,7 @@ run "tables_on_demand" {
     condition = [
       aws_lambda_function.api_handler.environment[0].variables.TABLE_NAME,
       aws_lambda_function.authorizer.environment[0].variables.TOKEN_TABLE_NAME,
-    ] == [aws_dynamodb_table.events.name, aws_dynamodb_table.tokens.name]
+    ] == [aws_dynamodb_table.events["events"].name, aws_dynamodb_table.tokens.name]
     error_message = "Each function gets the name of its table in its environment."
   }
 
@@ -87,7 +87,7 @@ run "tables_on_demand" {
 
   assert {
     condition = [
-      for table in [aws_dynamodb_table.events, aws_dynamodb_table.tokens] : [
+      for table in [aws_dynamodb_table.events["events"], aws_dynamodb_table.tokens] : [
         one(table.on_demand_throughput).max_read_request_units,
         one(table.on_demand_throughput).max_write_request_units,
       ]
@@ -98,7 +98,7 @@ run "tables_on_demand" {
   # Without table_capacity, AWS bills each request.
 
   assert {
-    condition     = aws_dynamodb_table.events.billing_mode == "PAY_PER_REQUEST"
+    condition     = aws_dynamodb_table.events["events"].billing_mode == "PAY_PER_REQUEST"
     error_message = "Without table_capacity, the table is on demand."
   }
 
@@ -114,13 +114,13 @@ run "tables_with_capacity_are_provisioned_and_scaled_by_use" {
   }
 
   assert {
-    condition     = aws_dynamodb_table.events.billing_mode == "PROVISIONED"
+    condition     = aws_dynamodb_table.events["events"].billing_mode == "PROVISIONED"
     error_message = "With table_capacity, the table is provisioned."
   }
 
   assert {
     condition = (
-      length(aws_dynamodb_table.events.on_demand_throughput) == 0
+      length(aws_dynamodb_table.events["events"].on_demand_throughput) == 0
       && aws_dynamodb_table.tokens.billing_mode == "PAY_PER_REQUEST"
       && length(aws_dynamodb_table.tokens.on_demand_throughput) == 1
     )
@@ -129,7 +129,7 @@ run "tables_with_capacity_are_provisioned_and_scaled_by_use" {
 
   assert {
     condition = jsonencode(distinct([
-      for index in aws_dynamodb_table.events.global_secondary_index : [
+      for index in aws_dynamodb_table.events["events"].global_secondary_index : [
         index.read_capacity, index.write_capacity, length(index.on_demand_throughput),
       ]
     ])) == jsonencode([[20, 30, 0]])

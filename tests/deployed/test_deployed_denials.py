@@ -1,7 +1,6 @@
 """What a deployment cannot do to a protected stage, and what nobody can do to a stored event."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -283,32 +282,6 @@ def test_backups_are_planned_into_a_locked_vault(stack: Stack) -> None:
     job = {"BackupPlanId": plan["BackupPlanId"], "SelectionId": selection["SelectionId"]}
     arns = backup.get_backup_selection(**job)["BackupSelection"]["Resources"]
     assert sorted(arn.rpartition("/")[2] for arn in arns) == ["event-api-prod-events", "event-api-prod-tokens"]
-
-
-def test_person_restores_a_lost_event(stack: Stack, url_api: UrlApi) -> None:
-    """The steps of docs/operations.md: restore to a new table, copy what is missing, set the write-once rule again."""
-    event, table = an_event(), stack.aws.client("dynamodb")
-    assert post(url_api, event).status == 201
-    key = {"pk": {"S": f"local/{event['id']}"}}
-    stored = table.get_item(TableName=EVENTS, Key=key)["Item"]
-    arn, restored = table_arn(stack, EVENTS), f"{EVENTS}-restored"
-    time.sleep(1)
-    backup = table.create_backup(TableName=EVENTS, BackupName="before")["BackupDetails"]["BackupArn"]
-    rule = table.get_resource_policy(ResourceArn=arn)["Policy"]
-    table.delete_resource_policy(ResourceArn=arn)
-    try:
-        table.delete_item(TableName=EVENTS, Key=key)
-        assert get(url_api, event["id"]).status == 404
-        table.restore_table_from_backup(TargetTableName=restored, BackupArn=backup)
-        table.get_waiter("table_exists").wait(TableName=restored)
-        item = table.get_item(TableName=restored, Key=key)["Item"]
-        table.put_item(TableName=EVENTS, Item=item, ConditionExpression="attribute_not_exists(pk)")
-    finally:
-        table.put_resource_policy(ResourceArn=arn, Policy=rule)
-        table.delete_table(TableName=restored)
-        table.delete_backup(BackupArn=backup)
-    assert item == stored
-    assert get(url_api, event["id"]).status == 200
 
 
 # The write-once rule.

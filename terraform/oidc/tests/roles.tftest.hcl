@@ -246,9 +246,10 @@ run "prod_has_daily_backups_in_a_locked_vault" {
   assert {
     condition = sort(aws_backup_selection.this["prod"].resources) == tolist([
       "arn:aws:dynamodb:${local.regions.prod}:123456789012:table/event-api-prod-events",
+      "arn:aws:dynamodb:${local.regions.prod}:123456789012:table/event-api-prod-events-restored",
       "arn:aws:dynamodb:${local.regions.prod}:123456789012:table/event-api-prod-tokens",
     ])
-    error_message = "The backups are of prod's two tables."
+    error_message = "The backups are of prod's tables, and of the restored one while it exists."
   }
 
   assert {
