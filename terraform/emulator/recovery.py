@@ -44,7 +44,8 @@ class RecordedTables:
         self._restore, dynamodb._restore_table_to_point_in_time = dynamodb._restore_table_to_point_in_time, self.restore
 
     def _id(self, table: str | None) -> str:
-        return str(self._dynamodb._tables.get(table, {}).get("TableId"))  # pylint: disable=protected-access
+        # pylint: disable-next=protected-access  # ministack's own state is read
+        return str(self._dynamodb._tables.get(table, {}).get("TableId"))
 
     def _record(self, table: dict[str, Any], keys: tuple[str, str], before: Item | None) -> Item | None:
         if history := self._histories.get(str(table.get("TableId"))):
@@ -63,7 +64,7 @@ class RecordedTables:
         """Handle UpdateContinuousBackups."""
         response: Response = self._update(members)
         table = self._id(members["TableName"])
-        if not self._dynamodb._pitr_settings.get(members["TableName"]):  # pylint: disable=protected-access
+        if not self._dynamodb._pitr_settings.get(members["TableName"]):  # pylint: disable=protected-access  # as above
             self._histories.pop(table, None)
         else:
             self._histories.setdefault(table, History(time.time(), []))

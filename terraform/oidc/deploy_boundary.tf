@@ -43,7 +43,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
       each.value.events,
       [each.value.tokens, each.value.alarms, each.value.own_alarms, each.value.firewall],
       [each.value.dashboard, each.value.topic],
-      flatten(values(each.value.function_arns)),
+      each.value.short_function_arns,
       each.value.short_log_arns,
       [local.state_bucket, local.state[each.key], "${local.state[each.key]}.tflock"],
       # AWS chooses these names. The role's own policies restrict them to the stage.

@@ -7,13 +7,15 @@ locals {
     functions = local.functions[stage]
     # Each function, and its versions and aliases.
     function_arns = { for name, arn in local.functions[stage] : name => [arn, "${arn}:*"] }
-    roles         = { for name in ["api_handler", "authorizer"] : name => "${local.iam}:role/event-api-${stage}-${name}" }
-    release_role  = "${local.iam}:role/event-api-${stage}-codedeploy"
-    alarms        = "${local.arn[stage].cloudwatch}:alarm:${local.alarm_prefix}${stage}-events-*"
-    own_alarms    = "${local.arn[stage].cloudwatch}:alarm:event-api-${stage}-*"
-    dashboard     = "arn:${local.partition}:cloudwatch::${local.account}:dashboard/event-api-${stage}" # has no region
-    topic         = "${local.arn[stage].sns}:event-api-${stage}-alarms"
-    log_groups    = local.log_groups[stage]
+    # The same with fewer characters, for the boundary.
+    short_function_arns = [for suffix in ["", ":*", "-authorizer*"] : "${local.functions[stage].api_handler}${suffix}"]
+    roles               = { for name in ["api_handler", "authorizer"] : name => "${local.iam}:role/event-api-${stage}-${name}" }
+    release_role        = "${local.iam}:role/event-api-${stage}-codedeploy"
+    alarms              = "${local.arn[stage].cloudwatch}:alarm:${local.alarm_prefix}${stage}-events-*"
+    own_alarms          = "${local.arn[stage].cloudwatch}:alarm:event-api-${stage}-*"
+    dashboard           = "arn:${local.partition}:cloudwatch::${local.account}:dashboard/event-api-${stage}" # has no region
+    topic               = "${local.arn[stage].sns}:event-api-${stage}-alarms"
+    log_groups          = local.log_groups[stage]
     # Each log group, and its log streams.
     log_arns = flatten([for arn in values(local.log_groups[stage]) : [arn, "${arn}:*"]])
     # The same with fewer characters, for the boundary.
