@@ -295,6 +295,8 @@ def test_rollback_goes_back_release_by_release(stage: Stage) -> None:
     stage.roll_back()
     assert stage.live()[0] == first - 1
     assert stage.shift() and stage.live() == stage.newest()
+    stage.roll_back()  # the last release came from another version than the first one to this version
+    assert stage.live()[0] == first - 1
 
 
 def test_only_the_named_release_is_rolled_back(stage: Stage) -> None:
