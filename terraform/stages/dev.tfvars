@@ -10,3 +10,4 @@ token_cache_seconds = 300
 firewall            = null
 customer_key        = false
 traffic_shift       = "LambdaAllAtOnce"
+alarms              = null # they cost about $4 a month
