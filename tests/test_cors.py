@@ -60,7 +60,7 @@ def test_without_origins_nothing_is_added(event_id: str | None) -> None:
     assert (response["statusCode"], cors_headers(response)) == (405, {})
     created = call("POST", None, BODY, Origin=APP)
     assert (created["statusCode"], cors_headers(created), "Vary" in created["headers"]) == (201, {}, False)
-    assert call("GET", "a", Origin=APP)["headers"]["Vary"] == "Authorization"
+    assert call("GET", "a", Origin=APP)["headers"]["Vary"] == "Authorization, Accept"
 
 
 @pytest.mark.parametrize("event_id", [None, "a"])
@@ -118,7 +118,7 @@ def test_every_response_has_the_headers(monkeypatch: pytest.MonkeyPatch, origins
         assert response["statusCode"] == status
         assert response["headers"]["Access-Control-Allow-Origin"] == ("*" if origins == "*" else APP)
         assert "Retry-After" in response["headers"]["Access-Control-Expose-Headers"]
-        vary = ["Authorization"] if status in (200, 304) else []
+        vary = ["Authorization, Accept"] if status in (200, 304) else []
         vary += [] if origins == "*" else ["Origin"]
         assert response["headers"].get("Vary") == (", ".join(vary) or None)
 

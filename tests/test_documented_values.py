@@ -30,7 +30,10 @@ import app as event_api
 
 BEARER, SCOPE = {"WWW-Authenticate": "Bearer"}, {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
 ETAG = {"ETag": '"digest"'}
-PLAIN_JSON = {"Accept-Post": "application/json", "Accept-Encoding": "identity"}
+PLAIN_JSON = {
+    "Accept-Post": "application/json, application/cloudevents+json, application/cloudevents-batch+json",
+    "Accept-Encoding": "identity",
+}
 
 RETRY = {"Retry-After": "5"}
 
