@@ -60,7 +60,7 @@ EXTENSION_RULE = (
 TEXT_RULE = "must be text without control characters (U+0000 to U+001F, U+007F to U+009F) and noncharacters"
 
 _PLANES = range(0, 0x110000, 0x10000)
-_NOT_TEXT = re.compile(
+NOT_TEXT = re.compile(
     "[\0-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
     + "".join(chr(plane + 0xFFFE) + chr(plane + 0xFFFF) for plane in _PLANES)
     + "]"
@@ -154,7 +154,7 @@ def _attribute_faults(members: dict[str, Any]) -> Iterator[Fault]:
         if name in FIELD_OF:
             if isinstance(value, InvalidValue) and value.key is None:
                 yield Fault(f"/{name}", value.detail)
-            elif name == "subject" and isinstance(value, str) and _NOT_TEXT.search(value):
+            elif name == "subject" and isinstance(value, str) and NOT_TEXT.search(value):
                 yield Fault(f"/{name}", TEXT_RULE)
         elif name not in _RULES and name != "specversion":
             yield from _extension_faults(name, value)
@@ -184,7 +184,7 @@ def _is_extension(value: Any) -> bool:
     if isinstance(value, Raw):
         text = bytes(value).decode()
         return _INTEGER.fullmatch(text) is not None and -(2**31) <= int(text) < 2**31
-    return isinstance(value, bool) or (isinstance(value, str) and not _NOT_TEXT.search(value))
+    return isinstance(value, bool) or (isinstance(value, str) and not NOT_TEXT.search(value))
 
 
 def _decoded(name: str, lines: Sequence[str]) -> str | InvalidValue:
