@@ -1,5 +1,6 @@
 """The mapping of CloudEvents: property tests of the round trip, its digest, its cost, and stored attributes."""
 
+import contextlib
 import hashlib
 import json
 import time
@@ -115,11 +116,9 @@ def test_digest_differs_for_different_attributes(
     one: dict[str, Any], other: dict[str, Any], ones: dict[str, Any], others: dict[str, Any]
 ) -> None:
     """Two CloudEvents have one digest exactly if their texts in binary mode are equal."""
-    contents = []
-    for attributes in ({**one, **ones}, {**other, **others}):
-        contents.append((binary_headers({**attributes, "data": {}}), structured({**attributes, "data": {}}).digest))
-    (headers, digest), (other_headers, other_digest) = contents
-    assert (digest == other_digest) == (headers == other_headers)
+    first, second = {**one, **ones, "data": {}}, {**other, **others, "data": {}}
+    same = structured(first).digest == structured(second).digest
+    assert same == (binary_headers(first) == binary_headers(second))
 
 
 def test_digest_is_computed_as_documented() -> None:
@@ -196,8 +195,8 @@ def test_repeated_header_is_refused() -> None:
     with pytest.raises(InvalidEvent) as refused:
         cloudevents.parse_binary(lines, "application/json", b"{}")
     assert sorted(refused.value.faults) == [
-        ("/ext", "occurs 2 times: send the header ce-ext once"),
-        ("/id", "occurs 2 times: send the header ce-id once"),
+        ("/ext", "occurs 2 times: send its header once"),
+        ("/id", "occurs 2 times: send its header once"),
     ]
 
 
@@ -246,7 +245,7 @@ def test_expensive_cloudevents_are_parsed_in_time(members: dict[str, Any]) -> No
     assert time.thread_time() - start < 2
 
 
-@pytest.mark.parametrize("text", ["[" * 5000, '"' * 5000, "\\" * 5000, '"\\' * 2500, "%" * 5000, ";" * 9000, "," * 9000])
+@pytest.mark.parametrize("text", [part * 4500 for part in ("[", '"', "\\", '"\\', "%", ";", ",", "%2", "=")])
 def test_expensive_headers_are_read_in_time(text: str) -> None:
     """A header has at most 10 KB behind API Gateway."""
     start = time.thread_time()
@@ -281,10 +280,8 @@ def test_altered_attributes_are_noticed(text: str) -> None:
     """Any other text of the stored attributes has another digest, or none."""
     content = structured({"specversion": "1.0", "id": "a", "source": "/s", "type": "t", "data": {}})
     altered = Event(id="a", type="t", created_at="", cloudevent=Raw(text), payload=content.payload)
-    try:
+    with contextlib.suppress(ValueError):
         assert event.digest_of(altered) != content.digest
-    except ValueError:
-        return
 
 
 def test_percent_encoding_of_these_tests_is_the_bindings() -> None:

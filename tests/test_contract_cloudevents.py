@@ -220,7 +220,8 @@ def test_media_type_of_the_data_is_kept(api: Api, media_type: str) -> None:
     "content_type",
     [
         None, "text/plain", "application/xml", "application/cloudevents+avro", "application/cloudevents",
-        "application/cloudevents-other+json", "application/json; charset=latin-1", "application/vnd.a+json;charset=utf-16",
+        "application/cloudevents-other+json", "application/json; charset=latin-1",
+        "application/vnd.a+json;charset=utf-16",
     ],
 )  # fmt: skip
 def test_other_media_type_in_binary_mode_gets_415(api: Api, content_type: str | None) -> None:

@@ -68,6 +68,7 @@ NOT_TEXT = re.compile(
 _INTEGER = re.compile("0|-?[1-9][0-9]{0,9}")
 _HEADER_TEXT = re.compile("[ -~]*")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_NOT_IN_HEADERS = {"datacontenttype": "the header Content-Type", "data": "the body"}
 _BROKEN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
@@ -87,12 +88,7 @@ _WORDS = {name: get_args(rule)[1].description for name, rule in {
 
 def parse(body: bytes) -> Content:
     """Read a CloudEvent in JSON format: structured mode. Raises BodyTooLarge, and InvalidEvent with every fault."""
-    event.require_size(len(body))
-    try:
-        document, may_be_too_deep = lossless_json.decode(body)
-    except lossless_json.NotJson as exc:
-        raise InvalidEvent([Fault("", str(exc))]) from exc
-    return check(document, may_be_too_deep)
+    return check(*event.read(body))
 
 
 def parse_binary(header_lines: Mapping[str, Sequence[str]], content_type: str, body: bytes) -> Content:
@@ -102,7 +98,7 @@ def parse_binary(header_lines: Mapping[str, Sequence[str]], content_type: str, b
     A fault's pointer is the place in the same event's JSON format. Raises BodyTooLarge, InvalidEvent.
     """
     event.require_size(len(body))
-    document: dict[str, Any] = {name: _decoded(name, lines) for name, lines in header_lines.items()}
+    document: dict[str, Any] = {name: _in_header(name, lines) for name, lines in header_lines.items()}
     document.setdefault("datacontenttype", content_type)
     may_be_too_deep = False
     if "data" not in document:
@@ -187,29 +183,33 @@ def _is_extension(value: Any) -> bool:
     return isinstance(value, bool) or (isinstance(value, str) and not NOT_TEXT.search(value))
 
 
-def _decoded(name: str, lines: Sequence[str]) -> str | InvalidValue:
-    """Return the value of an attribute in a header, or what is wrong with it (HTTP binding, 3.1.3.2)."""
-    header = f"the header {HEADER_PREFIX}{name}" if EXTENSION_NAME.fullmatch(name) else "the header"
-    if name == "datacontenttype":
-        return InvalidValue(f"is the header Content-Type in binary mode: send no {HEADER_PREFIX}{name}")
-    if name == "data":
-        return InvalidValue(f"is the body in binary mode: send no {HEADER_PREFIX}{name}")
+def _in_header(name: str, lines: Sequence[str]) -> str | InvalidValue:
+    """Return the value of an attribute in a header, or what is wrong with it."""
+    if name in _NOT_IN_HEADERS:
+        return InvalidValue(f"is {_NOT_IN_HEADERS[name]} in binary mode: send no header {HEADER_PREFIX}{name}")
     if len(lines) != 1:
-        return InvalidValue(f"occurs {len(lines)} times: send {header} once")
-    text = lines[0].strip(" \t")
+        return InvalidValue(f"occurs {len(lines)} times: send its header once")
+    try:
+        return _decoded(lines[0].strip(" \t"))
+    except ValueError as exc:
+        return InvalidValue(str(exc))
+
+
+def _decoded(text: str) -> str:
+    """Return the text that a header's value means (HTTP binding, 3.1.3.2). Raises ValueError, which says what to do."""
     if not _HEADER_TEXT.fullmatch(text):
-        return InvalidValue("has a character that is not printable ASCII: send it percent-encoded, in UTF-8")
+        raise ValueError("has a character that is not printable ASCII: send it percent-encoded, in UTF-8")
     quoted = _QUOTED.fullmatch(text)
     if quoted:
         text = re.sub(r"\\(.)", r"\1", quoted[1])
     elif '"' in text:
-        return InvalidValue("has a double quote: send it percent-encoded, as %22")
+        raise ValueError("has a double quote: send it percent-encoded, as %22")
     if _BROKEN_ESCAPE.search(text):
-        return InvalidValue("has a % without two hexadecimal digits: send the character % as %25")
+        raise ValueError("has a % without two hexadecimal digits: send the character % as %25")
     try:
         return unquote_to_bytes(text).decode()
-    except UnicodeDecodeError:
-        return InvalidValue("is percent-encoded, but not in UTF-8")
+    except UnicodeDecodeError as exc:
+        raise ValueError("is percent-encoded, but not in UTF-8") from exc
 
 
 def _renamed(pointer: str) -> str:

@@ -9,7 +9,7 @@ import re
 
 METHODS = "GET, HEAD, POST"
 REQUEST_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match"  # that a page may send
-CLOUDEVENT_HEADER = re.compile(r"(?<![^\s,])ce-[a-z0-9]+(?![^\s,])")  # that a page may send, too
+CLOUDEVENT_HEADER = re.compile(r"(?<![^ \t,])ce-[a-z0-9]+(?![^ \t,])")  # that a page may send, too
 RESPONSE_HEADERS = "ETag, Location, Link, Idempotent-Replayed, Retry-After, WWW-Authenticate"  # that a page may read
 MAX_AGE = 7200  # seconds that a browser caches a preflight; Chromium's own limit
 

@@ -168,12 +168,16 @@ def parse(body: bytes) -> Content:
 
     Raises BodyTooLarge, and InvalidEvent with every fault.
     """
+    return check(*read(body))
+
+
+def read(body: bytes) -> tuple[Any, bool]:
+    """Return the JSON of a body, and whether it may be nested too deeply. Raises BodyTooLarge, InvalidEvent."""
     require_size(len(body))
     try:
-        document, may_be_too_deep = lossless_json.decode(body)
+        return lossless_json.decode(body)
     except lossless_json.NotJson as exc:
         raise InvalidEvent([Fault("", str(exc))]) from exc
-    return check(document, may_be_too_deep)
 
 
 def require_size(size: int) -> None:
