@@ -1,6 +1,6 @@
 # All commands of this project. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run token contract-token test contract bench scale package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply url deploy-local destroy-local clean
+.PHONY: help run token contract-token test contract bench scale openapi package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply url deploy-local destroy-local clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -55,6 +55,9 @@ bench: $(installed) ## measure the app against a bare Lambda handler (two minute
 
 scale: $(installed) ## simulate DynamoDB's partitions at 10,000 events a second with 1, 4 and 16 shards (seconds)
 	@PYTHONPATH=eventsapp $(python) tests/scale.py
+
+openapi: $(installed) ## write docs/openapi.json from the code; commit it
+	@PYTHONPATH=eventsapp:. $(python) -m openapi
 
 package: $(installed) ## build a stage's zip and its Terraform: make package STAGE=prod (default: dev)
 	@$(python) terraform/package.py "$(STAGE)"

@@ -1,0 +1,150 @@
+"""The schemas of events, batches and lists, from the declarations of the code."""
+
+from typing import Any
+
+import msgspec
+from chalicelib import batch, event, lossless_json, problem
+from chalicelib.listing import MAX_LIMIT
+from chalicelib.responses import MULTI_STATUS
+
+from openapi import problems
+
+Json = dict[str, Any]
+
+CREATED_AT = {
+    "type": "string",
+    "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
+    "description": "When the event was stored: RFC 3339 in UTC, with milliseconds.",
+}
+ETAG = {
+    "type": "string",
+    "pattern": '^"[0-9a-f]{64}"$',
+    "description": "The SHA-256 of the event's content, as a strong validator (RFC 9110, 8.8.3).",
+}
+CURSOR = {"type": "string", "minLength": 1, "maxLength": 300}
+# The problems that one event of a batch can have.
+BATCH_PROBLEMS: list[type[problem.Problem]] = [
+    problem.InvalidEvent,
+    problem.EventConflict,
+    problem.EventExists,
+    problem.PreconditionFailed,
+    problem.BodyTooLarge,
+    problem.StoredEventAltered,
+    problem.StoreUnavailable,
+]
+
+
+def reference(name: str) -> Json:
+    """Return a reference to a schema."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def caller_fields(declared: type[msgspec.Struct]) -> Json:
+    """Return the schema of a declared event. Descriptions become sentences."""
+    schema = msgspec.json.schema(declared)["$defs"][declared.__name__]
+    for rule in schema["properties"].values():
+        if "description" in rule:
+            rule["description"] = sentence(rule["description"])
+    return schema
+
+
+def sentence(text: str) -> str:
+    """Return a rule, which follows "must be", as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def posted_event() -> Json:
+    """Return the schema of an event that a caller sends."""
+    schema = caller_fields(event.PostedEvent)
+    schema["properties"]["id"]["description"] += (
+        " Unique within your tenant. Send your own: it makes a retry safe. Without one, the API makes a UUIDv7."
+    )
+    schema["properties"]["payload"]["description"] = (
+        f"A JSON object with at most {lossless_json.MAX_DEPTH} levels. Every number and character comes back as you "
+        "sent it."
+    )
+    schema["description"] = f"An event as you send it, with at most {event.MAX_BODY_BYTES:,} bytes."
+    return schema
+
+
+def stored_event() -> Json:
+    """Return the schema of an event that the API returns."""
+    schema = caller_fields(event.Event)
+    payload = caller_fields(event.PostedEvent)["properties"]["payload"]
+    schema["properties"] |= {"created_at": CREATED_AT, "payload": payload}
+    schema["required"] = ["id", *schema["required"]]
+    schema["description"] = "A stored event. It never changes."
+    return schema
+
+
+def results() -> Json:
+    """Return the schemas of the response to a batch."""
+    identifier = caller_fields(event.PostedEvent)["properties"]["id"]
+    stored = {
+        "title": "StoredResult",
+        "description": "The event is stored: now (201), or before with the same content (200).",
+        "type": "object",
+        "properties": {
+            "status": {"type": "integer", "enum": [201, 200]},
+            "id": identifier,
+            "etag": ETAG,
+            "created_at": CREATED_AT,
+        },
+        "required": ["status", "id", "etag", "created_at"],
+    }
+    refused = {
+        "title": "RefusedResult",
+        "description": "The event is not stored. `id` is missing if the event was sent with an invalid id.",
+        "type": "object",
+        "properties": {
+            "status": {"type": "integer", "enum": sorted({kind.status for kind in BATCH_PROBLEMS})},
+            "id": identifier,
+            "problem": problems.any_of(BATCH_PROBLEMS),
+        },
+        "required": ["status", "problem"],
+    }
+    whole = {
+        "title": "BatchResults",
+        "description": f"The body of {MULTI_STATUS}: a result for each event, in the order sent.",
+        "type": "object",
+        "properties": {
+            "results": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": batch.MAX_EVENTS,
+                "items": {"oneOf": [reference("StoredResult"), reference("RefusedResult")]},
+            }
+        },
+        "required": ["results"],
+    }
+    return {"StoredResult": stored, "RefusedResult": refused, "BatchResults": whole}
+
+
+def schemas() -> Json:
+    """Return all schemas, by name."""
+    return {
+        "PostedEvent": posted_event(),
+        "PostedBatch": {
+            "title": "PostedBatch",
+            "description": f"1 to {batch.MAX_EVENTS} events, with at most {batch.MAX_BATCH_BYTES:,} bytes together. "
+            "Each event is handled as if you had sent it alone.",
+            "type": "array",
+            "minItems": 1,
+            "maxItems": batch.MAX_EVENTS,
+            "items": reference("PostedEvent"),
+        },
+        "Event": stored_event(),
+        **results(),
+        "EventPage": {
+            "title": "EventPage",
+            "description": "A page of a list.",
+            "type": "object",
+            "properties": {
+                "events": {"type": "array", "maxItems": MAX_LIMIT, "items": reference("Event")},
+                "has_more": {"type": "boolean", "description": "Whether more events follow. Even an empty page may."},
+                "cursor": {**CURSOR, "description": "Send it as the parameter `cursor` to continue after this page."},
+            },
+            "required": ["events", "has_more", "cursor"],
+        },
+        **problems.schemas(),
+    }
