@@ -63,7 +63,7 @@ HEADERS: Json = {
 }  # fmt: skip
 
 PARAMETERS: Json = {
-    "type": {**TEXT, "maxLength": 130, "pattern": r"^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*(\.\*)?$(?!\n)"},
+    "type": {**TEXT, "maxLength": 130, "pattern": r"^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*(\.\*)?$"},
     "subject": schemas.posted_event()["properties"]["subject"],
     "from": schemas.posted_event()["properties"]["occurred_at"],
     "to": schemas.posted_event()["properties"]["occurred_at"],
@@ -169,9 +169,9 @@ def post_operation() -> Json:
         "parameters": conditions("post"),
         "requestBody": {"required": True, "content": {"application/json": content}},
         "responses": {
+            "201": success("The event is stored.", "Event", ours, "ETag", "Location"),
             "200": success("The event was stored before, with the same content.", "Event", ours,
                            "ETag", "Idempotent-Replayed"),
-            "201": success("The event is stored.", "Event", ours, "ETag", "Location"),
             "207": success("The results of a batch.", "BatchResults", ours),
             **errors([*EVERYWHERE, *OF_POST], ours),
         },

@@ -1,5 +1,6 @@
 """The schemas of events, batches and lists, from the declarations of the code."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -16,6 +17,8 @@ CREATED_AT = {
     "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
     "description": "When the event was stored: RFC 3339 in UTC, with milliseconds.",
 }
+# The declared patterns name the end so that it means the same to Python. JSON Schema has `$` for it (ECMA-262).
+END = re.compile(r"\$\(\?!\\n\)$|\(\?!\[\\s\\S\]\)$")
 ETAG = {
     "type": "string",
     "pattern": '^"[0-9a-f]{64}"$',
@@ -45,6 +48,8 @@ def caller_fields(declared: type[msgspec.Struct]) -> Json:
     for rule in schema["properties"].values():
         if "description" in rule:
             rule["description"] = sentence(rule["description"])
+        if "pattern" in rule:
+            rule["pattern"] = END.sub("$", rule["pattern"])
     return schema
 
 

@@ -60,6 +60,17 @@ def test_ci_has_no_credentials() -> None:
     assert "secrets" not in (WORKFLOWS / "ci.yml").read_text()
 
 
+def test_only_the_job_that_publishes_the_page_may_write() -> None:
+    """The job that installs packages can only read the code. The other one runs no code of this repository."""
+    pages = workflow("pages.yml")
+    build, publish = pages["jobs"]["build"], pages["jobs"]["publish"]
+    assert pages["permissions"] == {}
+    assert build["permissions"] == {"contents": "read"}
+    assert [step["run"] for step in build["steps"] if "run" in step] == ["make site"]
+    assert publish["permissions"] == {"pages": "write", "id-token": "write"}
+    assert not [step for step in publish["steps"] if "run" in step or "checkout" in step["uses"]]
+
+
 def test_every_push_is_checked_once() -> None:
     """The deployment calls CI for a push to main. CI runs by itself for all other pushes."""
     assert workflow("ci.yml")[True]["push"] == {"branches-ignore": ["main"]}
