@@ -64,10 +64,11 @@ def posted_event() -> Json:
     schema["properties"]["id"]["description"] += (
         " Unique within your tenant. Send your own: it makes a retry safe. Without one, the API makes a UUIDv7."
     )
-    schema["properties"]["payload"]["description"] = (
-        f"A JSON object with at most {lossless_json.MAX_DEPTH} levels. Every number and character comes back as you "
-        "sent it."
-    )
+    schema["properties"]["payload"] |= {
+        "description": f"A JSON object with at most {lossless_json.MAX_DEPTH} levels. Every number and character comes "
+        "back as you sent it.",
+        "additionalProperties": True,  # the default; some generators of clients need it
+    }
     schema["description"] = f"An event as you send it, with at most {event.MAX_BODY_BYTES:,} bytes."
     return schema
 
@@ -75,7 +76,7 @@ def posted_event() -> Json:
 def stored_event() -> Json:
     """Return the schema of an event that the API returns."""
     schema = caller_fields(event.Event)
-    payload = caller_fields(event.PostedEvent)["properties"]["payload"]
+    payload = posted_event()["properties"]["payload"]
     schema["properties"] |= {"created_at": CREATED_AT, "payload": payload}
     schema["required"] = ["id", *schema["required"]]
     schema["description"] = "A stored event. It never changes."

@@ -17,7 +17,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("google-chrome", "chromium"))), 
 DRIVER = shutil.which("chromedriver")
 NEEDS_BROWSER = pytest.mark.skipif(
     CHROMIUM is None or DRIVER is None,
-    reason="Chrome or chromedriver is not on the PATH (Debian: apt install chromium-driver). GitHub's runners have both",
+    reason="Chrome or chromedriver is not on the PATH (Debian: apt install chromium-driver; GitHub has both)",
 )
 MESSAGE = "element-6066-11e4-a52e-4f735466cecf"  # the key of an element's id in a message
 

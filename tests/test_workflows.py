@@ -329,6 +329,7 @@ def test_dependabot_covers_every_pin() -> None:
     pins = [*ROOT.glob("requirements*.txt"), *ROOT.glob("[a-z]*/requirements*.txt")]
     folders = {
         "github-actions": {"/"},
+        "npm": {folder_of(path) for path in (ROOT / "tests").glob("*/package.json")},
         "pip": {folder_of(path) for path in pins},
         "terraform": {folder_of(path) for path in (ROOT / "terraform").rglob("versions.tf")},
     }
