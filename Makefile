@@ -1,6 +1,6 @@
 # All commands of this project. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run token contract-token test contract bench scale openapi site package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply url deploy-local destroy-local clean
+.PHONY: help run token contract-token test contract bench scale openapi breaking site package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply url deploy-local destroy-local clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -58,6 +58,9 @@ scale: $(installed) ## simulate DynamoDB's partitions at 10,000 events a second 
 
 openapi: $(installed) ## write docs/openapi.json from the code; commit it
 	@PYTHONPATH=eventsapp:. $(python) -m openapi
+
+breaking: ## compare docs/openapi.json with the last release: fail if callers must change
+	@python3 -m openapi.breaking
 
 site: $(installed) ## write the page of docs/openapi.json into build/site, for any web server
 	@PYTHONPATH=eventsapp $(python) -c 'from pathlib import Path; from local import page; page.write_site(Path("build/site"))'

@@ -56,8 +56,15 @@ def test_ci_has_no_credentials() -> None:
     """The CI jobs can only read the code, and they have no secrets."""
     ci = workflow("ci.yml")
     assert ci["permissions"] == {}
-    assert [job["permissions"] for job in ci["jobs"].values()] == [{"contents": "read"}]
+    assert [job["permissions"] for job in ci["jobs"].values()] == [{"contents": "read"}] * 2
     assert "secrets" not in (WORKFLOWS / "ci.yml").read_text()
+
+
+def test_ci_compares_the_api_with_the_last_release() -> None:
+    """The job has all tags and branches, and runs a make target that a person can run."""
+    steps = workflow("ci.yml")["jobs"]["breaking"]["steps"]
+    assert steps[0]["with"] == {"fetch-depth": 0, "persist-credentials": False}
+    assert steps[1:] == [{"run": "make breaking"}]
 
 
 def test_only_the_job_that_publishes_the_page_may_write() -> None:
