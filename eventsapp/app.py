@@ -18,7 +18,9 @@ from urllib.parse import unquote
 from chalice import AuthResponse, AuthRoute, Chalice, Response
 from chalice.app import AuthRequest, Request
 
-from chalicelib import audit_log, batch, caller, cors, event, headers, listing, problem, responses, token
+from chalicelib import (
+    audit_log, batch, caller, cors, event, headers, listing, media_types, problem, responses, token,
+)  # fmt: skip
 from chalicelib.dynamodb import AUTHORIZER_SECONDS, HANDLER_SECONDS, Table, create_client
 from chalicelib.signed_http import SignedHttp
 from chalicelib.store import EventStore
@@ -86,7 +88,7 @@ def add_cors_headers(request: Request | None, get_response: Callable[[Request], 
     origin = headers.of(request, "origin") or None
     if cors.is_preflight(request.method, origin, headers.of(request, "access-control-request-method")):
         audit_log.add(outcome="preflight")
-        return Response("", cors.preflight_headers(origin), 204)
+        return Response("", cors.preflight_headers(origin, headers.of(request, "access-control-request-headers")), 204)
     response = get_response(request)
     vary = [response.headers["Vary"]] if "Vary" in response.headers else []
     response.headers.update(cors.response_headers(origin, *vary))
@@ -124,14 +126,29 @@ def post_events() -> Response:
     """Store an event or a batch. Repeats of the same request store nothing."""
     request = app.current_request
     store = event_store(request, token.WRITE)
-    body = json_body(request)
-    audit_log.add(request_bytes=len(body))
-    if batch.is_batch(body):
-        return post_batch(store, batch.parse(body), request)
-    content = event.parse(body)
-    audit_log.add(event_id=content.id, type=content.type)
+    posted = posted_events(request)
+    if isinstance(posted, list):
+        return post_batch(store, posted, request)
+    audit_log.add(event_id=posted.id, type=posted.type)
     require_no_if_match(request)
-    return responses.written(store.write(content), content, request)
+    return responses.written(store.write(posted), posted, request)
+
+
+def posted_events(request: Request) -> event.Content | list[batch.Entry]:
+    """Read the event or the batch of a request. Raises UnsupportedMediaType, BodyTooLarge, InvalidEvent."""
+    attributes = headers.lines_with_prefix(request.to_original_event(), media_types.HEADER_PREFIX)
+    media_type = require_json(request, is_binary=bool(attributes))
+    body = utf_8_body(request)
+    audit_log.add(request_bytes=len(body))
+    if media_type == media_types.JSON and not attributes:
+        return batch.parse(body) if batch.is_batch(body) else event.parse(body)
+    from chalicelib import cloudevents  # pylint: disable=import-outside-toplevel  # plain JSON starts without it
+
+    if media_type == media_types.CLOUDEVENTS:
+        return batch.parse(body, cloudevents.check)
+    if media_type == media_types.CLOUDEVENT:
+        return cloudevents.parse(body)  # its headers may repeat the attributes of the body
+    return cloudevents.parse_binary(attributes, headers.of(request, "content-type"), body)
 
 
 def post_batch(store: EventStore, entries: list[batch.Entry], request: Request) -> Response:
@@ -175,9 +192,8 @@ def event_store(request: Request, scope: str) -> EventStore:
     return EventStore(table, sender, int(retention_days), int(shards))
 
 
-def json_body(request: Request) -> bytes:
-    """Return the body of a request. Raises UnsupportedMediaType, InvalidEvent."""
-    require_json(request)
+def utf_8_body(request: Request) -> bytes:
+    """Return the body of a request. Raises InvalidEvent."""
     # API Gateway passes bodies as text. It replaces bytes that are not UTF-8 with U+FFFD, which changes the length.
     length = str(len(request.raw_body))
     if (headers.of(request, "content-length") or length) != length:
@@ -185,19 +201,22 @@ def json_body(request: Request) -> bytes:
     return request.raw_body
 
 
-def require_json(request: Request) -> None:
-    """Raise UnsupportedMediaType unless the headers declare the body as plain UTF-8 JSON."""
+def require_json(request: Request, is_binary: bool) -> str:
+    """Return the media type of a body. Raises UnsupportedMediaType unless it is UTF-8 JSON that POST reads.
+
+    `is_binary`: whether a CloudEvent is in binary mode. Its body may have any media type of JSON.
+    """
     if len(headers.header_lines(request.to_original_event(), "content-type")) > 1:
         raise problem.UnsupportedMediaType("The request has several Content-Type headers: send one.")
-    media_type, *parameters = [part.strip().lower() for part in headers.of(request, "content-type").split(";")]
-    if media_type != "application/json":
-        raise problem.UnsupportedMediaType("Send the event with Content-Type: application/json.")
-    pairs = [parameter.partition("=") for parameter in parameters]
-    if any(name.strip() == "charset" and value.strip('" ') != "utf-8" for name, _, value in pairs):
+    media_type, parameters = media_types.split(headers.of(request, "content-type"))
+    if media_type not in media_types.POSTED and not (is_binary and media_types.is_other_json(media_type)):
+        raise problem.UnsupportedMediaType(media_types.EXPECTED)
+    if any(name == "charset" and value != "utf-8" for name, value in parameters):
         raise problem.UnsupportedMediaType("JSON is UTF-8: send charset=utf-8, or no charset.")
     codings = headers.of(request, "content-encoding").lower().split(",")
     if any(coding.strip() not in ("", "identity") for coding in codings):
         raise problem.UnsupportedMediaType("Send the body without a Content-Encoding.")
+    return media_type
 
 
 def require_no_if_match(request: Request) -> None:

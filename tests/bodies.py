@@ -122,11 +122,11 @@ NOT_OBJECTS = [
 
 
 class InvalidBody(NamedTuple):
-    """A body that gets 400, the pointer of its fault, and whether API Gateway's model refuses it too."""
+    """A body that gets 400, the pointer of its fault, and whether JSON Schema can express the rule."""
 
     body: bytes
     pointer: str
-    refused_by_model: bool
+    refused_by_schema: bool
 
 
 def body_of(**fields: Any) -> bytes:

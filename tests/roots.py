@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ministack.core.iam_evaluator import EvalContext
 from processes import ROOT
+from provider import running_provider
 
 STAGES = ["dev", "staging", "prod"]
 # Terraform's tests plan with these values instead of the stages' settings.
@@ -47,6 +48,9 @@ def run(*command: str | Path, cwd: Path, check: bool = True) -> subprocess.Compl
     # `make test` runs the tests: its variables would change the output of the make that a test runs.
     others = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     environment = {**others, "TF_DATA_DIR": str(data), "NO_COLOR": "1"}
+    if command[0] == "terraform" and command[1] in ("test", "validate"):
+        providers = data.glob("providers/registry.terraform.io/hashicorp/aws/*/*/terraform-provider-aws_*")
+        environment["TF_REATTACH_PROVIDERS"] = running_provider(next(providers))
     result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     if check and result.returncode:
         output = f"{result.stdout}\n{result.stderr}".strip()[-MAX_OUTPUT:]

@@ -20,6 +20,8 @@ ALTERATIONS: dict[str, dict[str, Any]] = {
     "payload": {"payload": {"S": '{"n":2.0}'}},
     "number in the payload": {"payload": {"S": '{"n":1}'}},
     "space in the payload": {"payload": {"S": '{"n": 1.0}'}},
+    "attributes of a CloudEvent": {"cloudevent": {"S": '{"source":"/a"}'}},
+    "attributes that are not JSON": {"cloudevent": {"S": "{"}},
     "payload that is not JSON": {"payload": {"S": '{"n":'}},
     "payload of another DynamoDB type": {"payload": {"M": {"n": {"N": "1"}}}},
     "type": {"type": {"S": "u"}},

@@ -36,13 +36,15 @@ def call(method: str, event_id: str | None, body: str | None = None, **headers: 
     return event_api.app(event, Context)
 
 
-def preflight(origin: str, event_id: str | None = None) -> dict[str, Any]:
+def preflight(
+    origin: str, event_id: str | None = None, requested: str = "authorization,content-type"
+) -> dict[str, Any]:
     """Return the response to a preflight. It carries no token, so the gateway calls no authorizer."""
     resource, parameters = ("/events", None) if event_id is None else ("/events/{event_id}", {"event_id": event_id})
     event: dict[str, Any] = gateway_event("OPTIONS", resource, parameters, None)
     del event["requestContext"]["authorizer"]
     lines = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-    lines["Access-Control-Request-Headers"] = "authorization,content-type"
+    lines["Access-Control-Request-Headers"] = requested
     event["headers"].update(lines)
     event["multiValueHeaders"].update({name: [value] for name, value in lines.items()})
     return event_api.app(event, Context)
@@ -60,7 +62,7 @@ def test_without_origins_nothing_is_added(event_id: str | None) -> None:
     assert (response["statusCode"], cors_headers(response)) == (405, {})
     created = call("POST", None, BODY, Origin=APP)
     assert (created["statusCode"], cors_headers(created), "Vary" in created["headers"]) == (201, {}, False)
-    assert call("GET", "a", Origin=APP)["headers"]["Vary"] == "Authorization"
+    assert call("GET", "a", Origin=APP)["headers"]["Vary"] == "Authorization, Accept"
 
 
 @pytest.mark.parametrize("event_id", [None, "a"])
@@ -78,6 +80,25 @@ def test_preflight_of_an_allowed_origin(monkeypatch: pytest.MonkeyPatch, origins
         "Access-Control-Max-Age": "7200",
     }
     assert response["headers"].get("Vary") == (None if origins == "*" else "Origin")
+
+
+@pytest.mark.parametrize(
+    ("requested", "allowed"),
+    [
+        ("ce-id,ce-source, Ce-Type,content-type", ", ce-id, ce-source, ce-type"),
+        ("ce-x1", ", ce-x1"),
+        ("x-ce-a,ce-,ce-a_b,ce-a-b,ce-é,ce-a\r\nx-evil: 1,*,cookie,", ""),
+        ("ce-a:b, ce-a;b, ce-a\x00", ""),
+    ],
+)
+def test_page_may_send_the_headers_of_a_cloudevent(
+    monkeypatch: pytest.MonkeyPatch, requested: str, allowed: str
+) -> None:
+    """The names of extensions are the page's own, so the response repeats them. It repeats nothing else."""
+    monkeypatch.setenv("CORS_ORIGINS", APP)
+    names = cors_headers(preflight(APP, None, requested))["Access-Control-Allow-Headers"]
+    assert names == "Authorization, Content-Type, If-Match, If-None-Match" + allowed
+    assert "Access-Control-Allow-Headers" not in cors_headers(preflight(OTHER, None, requested))
 
 
 @pytest.mark.parametrize("origin", [OTHER, f"{APP}:8443", "http://app.example.com", "null", f"{APP}, {APP}"])
@@ -118,7 +139,7 @@ def test_every_response_has_the_headers(monkeypatch: pytest.MonkeyPatch, origins
         assert response["statusCode"] == status
         assert response["headers"]["Access-Control-Allow-Origin"] == ("*" if origins == "*" else APP)
         assert "Retry-After" in response["headers"]["Access-Control-Expose-Headers"]
-        vary = ["Authorization"] if status in (200, 304) else []
+        vary = ["Authorization, Accept"] if status in (200, 304) else []
         vary += [] if origins == "*" else ["Origin"]
         assert response["headers"].get("Vary") == (", ".join(vary) or None)
 

@@ -60,7 +60,7 @@ def here(page: str) -> list[str]:
     return [block.text for block in blocks(path) if not block.needs_aws and block.text not in RUN_ELSEWHERE]
 
 
-TESTED_HERE = {"README.md", "api.md", "tokens.md", "changing-the-code.md", "upgrading.md"}
+TESTED_HERE = {"README.md", "api.md", "cloudevents.md", "tokens.md", "changing-the-code.md", "upgrading.md"}
 
 
 def test_every_command_is_tested_or_needs_an_aws_account() -> None:
@@ -123,6 +123,16 @@ def test_api_page_shows_requests_that_work(running: LocalProcess) -> None:
     assert [sorted(re.findall('"id":"(invoice-.)"', response)) for response in responses[3:5]] == [
         ["invoice-7", "invoice-8", "invoice-9"], ["invoice-8", "invoice-9"],
     ]  # fmt: skip
+
+
+@NEEDS_CURL
+def test_cloudevents_page_shows_requests_that_work(running: LocalProcess) -> None:
+    """The page's curl commands store a CloudEvent, repeat it in binary mode, store a batch, and read the first one."""
+    responses = [response for block in here("cloudevents.md") for response in curl(running, block)]
+    assert [response.split()[1] for response in responses] == ["201", "200", "207", "200"]
+    assert "Idempotent-Replayed: true" in responses[1]
+    assert re.findall('"status":(...)', responses[2]) == ["201", "400", "400"]
+    assert '"time":"2026-01-31T09:30:00Z"' in responses[3] and '"data":{"total":42.50}' in responses[3]
 
 
 def test_readme_client_stores_its_event_despite_faults(running: LocalProcess) -> None:

@@ -1,5 +1,6 @@
 """Values that callers may rely on, as literals in one table each: none of them changes unnoticed."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -7,6 +8,7 @@ import pytest
 from chalicelib import (
     audit_log,
     batch,
+    cloudevents,
     cors,
     dynamodb,
     event,
@@ -14,6 +16,7 @@ from chalicelib import (
     index,
     listing,
     lossless_json,
+    media_types,
     problem,
     responses,
     token,
@@ -30,7 +33,10 @@ import app as event_api
 
 BEARER, SCOPE = {"WWW-Authenticate": "Bearer"}, {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
 ETAG = {"ETag": '"digest"'}
-PLAIN_JSON = {"Accept-Post": "application/json", "Accept-Encoding": "identity"}
+PLAIN_JSON = {
+    "Accept-Post": "application/json, application/cloudevents+json, application/cloudevents-batch+json",
+    "Accept-Encoding": "identity",
+}
 
 RETRY = {"Retry-After": "5"}
 
@@ -157,6 +163,50 @@ def test_fault_has_its_text(body: bytes, pointer: str, text: str) -> None:
     assert fault["detail"].startswith(text) if text.endswith(": ") else fault["detail"] == text
 
 
+URI = "a URI or a relative reference (RFC 3986), as in https://shop.example.com/orders or /orders"
+EXTENSION = (
+    "must be a string without control characters, true, false, or a whole number from -2147483648 to 2147483647"
+)
+
+CLOUDEVENT_FAULTS: list[tuple[dict[str, object], str, str]] = [  # members, pointer, text
+    ({"specversion": "0.3"}, "/specversion", "must be the string 1.0"),
+    ({"specversion": None}, "/specversion", "is missing; it must be the string 1.0"),
+    ({"id": None}, "/id", f"is missing; it must be {ID}"),
+    ({"source": None}, "/source", f"is missing; it must be {URI}"),
+    ({"source": "a b"}, "/source", f"must be {URI}"),
+    ({"time": "now"}, "/time", f"must be {MOMENT}"),
+    (
+        {"dataschema": "a"},
+        "/dataschema",
+        "must be an absolute URI (RFC 3986), as in https://example.com/schemas/order-v2.json",
+    ),
+    (
+        {"datacontenttype": "text/xml"},
+        "/datacontenttype",
+        "must be a media type of JSON, as in application/json or application/vnd.order+json; "
+        "the API keeps JSON data only",
+    ),
+    ({"data": "x"}, "/data", "must be a JSON object"),
+    ({"data_base64": "e30="}, "/data_base64", "cannot be kept: send data, a JSON object"),
+    ({"A": "x"}, "/A", "is not a name of an attribute: use lower-case letters and digits"),
+    ({"a": 1.5}, "/a", EXTENSION),
+    (
+        {"subject": "\u0085"},
+        "/subject",
+        "must be text without control characters (U+0000 to U+001F, U+007F to U+009F) and noncharacters",
+    ),
+]
+
+
+@pytest.mark.parametrize(("members", "pointer", "text"), CLOUDEVENT_FAULTS, ids=lambda value: repr(value)[:40])
+def test_fault_of_a_cloudevent_has_its_text(members: dict[str, object], pointer: str, text: str) -> None:
+    """A fault says where it is and what would be right."""
+    document = {"specversion": "1.0", "id": "a", "source": "/a", "type": "t", "data": {}, **members}
+    with pytest.raises(problem.InvalidEvent) as refused:
+        cloudevents.parse(json.dumps(document).encode())
+    assert refused.value.faults == [Fault(pointer, text)]
+
+
 # Limits and names
 
 
@@ -175,6 +225,15 @@ def test_fault_has_its_text(body: bytes, pointer: str, text: str) -> None:
         (listing.HORIZON, timedelta(seconds=10)),
         (listing.MAX_FILTERED_ENTRIES, 1_000),
         (lossless_json.MAX_DEPTH, 64),
+        (media_types.CLOUDEVENT, "application/cloudevents+json"),
+        (media_types.CLOUDEVENTS, "application/cloudevents-batch+json"),
+        (media_types.HEADER_PREFIX, "ce-"),
+        (cloudevents.VERSION, "1.0"),
+        (
+            cloudevents.FIELD_OF,
+            {"id": "id", "type": "type", "subject": "subject", "time": "occurred_at", "data": "payload"},
+        ),
+        (event.PLAIN_ATTRIBUTES, {"source": "urn:event-api:events"}),
         (faults.MAX_POINTER, 256),
         (problem.MOST_FAULTS, 100),
         (problem.MEDIA_TYPE, "application/problem+json"),

@@ -3,11 +3,9 @@
 import json
 import re
 from types import SimpleNamespace
-from typing import Annotated
 
 import app
 import botocore.session
-import msgspec
 import pytest
 from bench.lambda_events import gateway_event
 from chalicelib import token
@@ -121,15 +119,3 @@ def test_posted_events_are_validated_whatever_their_media_type(swagger: Json) ->
         "validateRequestBody": True,
         "validateRequestParameters": False,
     }
-
-
-# In draft 4, exclusiveMinimum is a boolean beside a minimum. API Gateway resolves no reference into $defs.
-Counted = msgspec.defstruct("Counted", [("count", Annotated[int, msgspec.Meta(gt=0)])])
-Nested = msgspec.defstruct("Nested", [("inner", Counted)])
-
-
-@pytest.mark.parametrize(("declared", "error"), [(Counted, "count .* exclusiveMinimum"), (Nested, r"inner .* \$ref")])
-def test_declaration_that_draft_4_cannot_express_is_refused(declared: type[msgspec.Struct], error: str) -> None:
-    """A model never has a keyword that API Gateway does not know, or understands differently."""
-    with pytest.raises(Unexpected, match=rf"expected {declared.__name__}\.{error}"):
-        swagger_steps.draft_4(declared)

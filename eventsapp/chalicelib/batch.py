@@ -1,6 +1,7 @@
 """Defines a batch: a body with many events, each of which stands for itself. Pure: no AWS, no HTTP."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -20,6 +21,7 @@ class Refused(Struct, frozen=True):
     problem: Problem
 
 
+Check = Callable[[Any, bool], event.Content]  # event.check, or the same for another form of an event
 Entry = event.Content | Refused  # what an event of a batch is after the checks
 
 
@@ -35,26 +37,28 @@ def is_batch(body: bytes) -> bool:
     return re.match(rb"[ \t\r\n]*\[", body) is not None
 
 
-def parse(body: bytes) -> list[Entry]:
+def parse(body: bytes, check: Check = event.check) -> list[Entry]:
     """Read the events of a batch, in the order sent.
 
     Raises BodyTooLarge and InvalidEvent if the body as a whole is wrong.
     """
     if len(body) > MAX_BATCH_BYTES:
         raise too_large()
+    if not is_batch(body):
+        raise InvalidEvent([Fault("", "must be a JSON array")])
     try:
         elements = lossless_json.decode_array(body, MAX_EVENTS + 1)
     except lossless_json.NotJson as exc:
         raise InvalidEvent([Fault("", str(exc))]) from exc
     if not 1 <= len(elements) <= MAX_EVENTS:
         raise InvalidEvent([Fault("", f"must have 1 to {MAX_EVENTS} events")])
-    return [_content_or_refused(*element) for element in elements]
+    return [_content_or_refused(check, *element) for element in elements]
 
 
-def _content_or_refused(document: Any, may_be_too_deep: bool, size: int) -> Entry:
+def _content_or_refused(check: Check, document: Any, may_be_too_deep: bool, size: int) -> Entry:
     try:
         event.require_size(size)
-        return event.check(document, may_be_too_deep)
+        return check(document, may_be_too_deep)
     except InvalidEvent as exc:
         return Refused(_id_of(document), InvalidEvent(exc.faults, MOST_FAULTS))
     except BodyTooLarge as exc:

@@ -11,11 +11,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from chalicelib import lossless_json
+from chalicelib import lossless_json, media_types
 from chalicelib.faults import find_faults, is_unicode, matches
 from chalicelib.problem import BodyTooLarge, Fault, InvalidEvent
 
 MAX_BODY_BYTES = 262_144
+PLAIN_ATTRIBUTES = {"source": "urn:event-api:events"}  # of an event that was not posted as a CloudEvent
 
 # `$(?!\n)`: Python's `$` also matches before a final newline; the `$` of JSON Schema does not.
 Id = Annotated[
@@ -75,34 +76,73 @@ class PostedEvent(CallerFields, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Content(CallerFields, frozen=True, kw_only=True, dict=True):
-    """A posted event after the checks. It has an id, and `payload` is canonical JSON text."""
+    """A posted event after the checks. It has an id, and `payload` is canonical JSON text.
 
+    `cloudevent` is the canonical JSON text of the attributes that only a CloudEvent has.
+    """
+
+    cloudevent: Raw | UnsetType = UNSET
     payload: Raw
 
     @functools.cached_property
     def digest(self) -> str:
         """Return the SHA-256 (hexadecimal) of the canonical form. Two events with equal digests have equal content."""
-        return _digest(self)
+        return digest_of(self)
 
 
 _CONTENT_FIELDS = Content.__struct_fields__
+_ATTRIBUTES = msgspec.json.Decoder(dict[str, bool | int | str])
 
 
 class Event(CallerFields, frozen=True, kw_only=True):
     """An event as it is stored and returned; `payload` is JSON text."""
 
     created_at: str
+    cloudevent: Raw | UnsetType = UNSET
     payload: Raw
 
 
-def digest_of(event: Event) -> str:
-    """Return the digest of a stored event's content: of everything but `created_at`."""
+def digest_of(event: Content | Event) -> str:
+    """Return the digest of an event's content: of everything but `created_at`.
+
+    Raises ValueError if `cloudevent` is not the canonical text of attributes.
+    """
     # A new Content would take three times as long, and each read computes a digest.
-    return _digest({name: value for name in _CONTENT_FIELDS if (value := getattr(event, name)) is not UNSET})
+    form: dict[str, Any] = {
+        name: value for name in _CONTENT_FIELDS if (value := getattr(event, name)) is not UNSET
+    }
+    if event.cloudevent is not UNSET:
+        form["cloudevent"] = _attribute_texts(event)
+        if form["cloudevent"] == PLAIN_ATTRIBUTES:
+            del form["cloudevent"]
+    return hashlib.sha256(lossless_json.canonical(form)).hexdigest()
 
 
-def _digest(content: Content | dict[str, Any]) -> str:
-    return hashlib.sha256(lossless_json.canonical(content)).hexdigest()
+def attributes_of(event: Content | Event) -> dict[str, Any]:
+    """Return the attributes that only a CloudEvent has. Raises ValueError if their text is not canonical."""
+    if event.cloudevent is UNSET:
+        return PLAIN_ATTRIBUTES
+    try:
+        attributes = _ATTRIBUTES.decode(event.cloudevent)
+    except msgspec.DecodeError as exc:
+        raise ValueError("the attributes of a CloudEvent are not what the API stores") from exc
+    if lossless_json.canonical(attributes) != bytes(event.cloudevent):
+        raise ValueError("the attributes of a CloudEvent are not in canonical form")
+    return attributes
+
+
+def _attribute_texts(event: Content | Event) -> dict[str, str]:
+    """Return the attributes as binary mode has them: as texts, and always with a media type.
+
+    So the three modes of a CloudEvent have one digest.
+    """
+    texts = {
+        name: value if isinstance(value, str) else lossless_json.canonical(value).decode()
+        for name, value in attributes_of(event).items()
+    }
+    if media_types.is_default(texts.get("datacontenttype", media_types.JSON)):
+        texts.pop("datacontenttype", None)
+    return texts
 
 
 def is_real_time(text: str) -> bool:
@@ -128,12 +168,16 @@ def parse(body: bytes) -> Content:
 
     Raises BodyTooLarge, and InvalidEvent with every fault.
     """
+    return check(*read(body))
+
+
+def read(body: bytes) -> tuple[Any, bool]:
+    """Return the JSON of a body, and whether it may be nested too deeply. Raises BodyTooLarge, InvalidEvent."""
     require_size(len(body))
     try:
-        document, may_be_too_deep = lossless_json.decode(body)
+        return lossless_json.decode(body)
     except lossless_json.NotJson as exc:
         raise InvalidEvent([Fault("", str(exc))]) from exc
-    return check(document, may_be_too_deep)
 
 
 def require_size(size: int) -> None:

@@ -51,7 +51,7 @@ def _faults(document: Any, declaration: type[msgspec.Struct], checks: Checks) ->
         return
     rules = msgspec.json.schema(declaration)["$defs"][declaration.__name__]["properties"]
     for name in [name for name in document if name not in rules]:
-        yield Fault(_pointer((name,)), f"is not a field of an event; the fields are {', '.join(rules)}")
+        yield Fault(pointer_to(name), f"is not a field of an event; the fields are {', '.join(rules)}")
     for field in msgspec.structs.fields(declaration):
         pointer, rule = f"/{field.name}", rules[field.name]
         value = document.get(field.name, msgspec.UNSET)
@@ -74,23 +74,23 @@ def _has_faults_inside(value: Any, declared_type: str) -> bool:
 def _value_faults(value: Any, path: tuple[str, ...]) -> Iterator[Fault]:
     """Yield the faults in the value at a path of keys; its level is the length of the path."""
     if isinstance(value, InvalidValue):
-        yield Fault(_pointer(path if value.key is None else (*path, value.key)), value.detail)
+        yield Fault(pointer_to(*path, *([] if value.key is None else [value.key])), value.detail)
     elif isinstance(value, str):
         if not is_unicode(value):
-            yield Fault(_pointer(path), f"{HALF_PAIR}: send whole characters")
+            yield Fault(pointer_to(*path), f"{HALF_PAIR}: send whole characters")
     elif isinstance(value, (dict, list)):
         if len(path) > MAX_DEPTH:
-            yield Fault(_pointer(path), TOO_DEEP)
+            yield Fault(pointer_to(*path), TOO_DEEP)
             return
         for key, child in value.items() if isinstance(value, dict) else enumerate(value):
             member = (*path, str(key))
             if not is_unicode(member[-1]):
-                yield Fault(_pointer(member), f"{HALF_PAIR} in its key: send whole characters")
+                yield Fault(pointer_to(*member), f"{HALF_PAIR} in its key: send whole characters")
             yield from _value_faults(child, member)
 
 
-def _pointer(path: tuple[str, ...]) -> str:
-    """Return the JSON pointer to a path; a long one is cut."""
+def pointer_to(*path: str) -> str:
+    """Return the JSON pointer to a path of keys; a long one is cut."""
     pointer = ""
     for key in path:
         part = key.encode(errors="backslashreplace").decode().replace("~", "~0").replace("/", "~1")

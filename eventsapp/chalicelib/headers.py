@@ -10,12 +10,23 @@ _ETAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
 def header_lines(event: dict[str, Any], name: str) -> list[str]:
-    """Return the values of a header in a Lambda event, one for each line that the client sent.
+    """Return the values of a header in a Lambda event, one for each line that the client sent."""
+    return [value.strip() for key, values in _lines(event).items() if key.lower() == name for value in values]
 
-    API Gateway has all of them in `multiValueHeaders`, and only the last one in `headers`.
-    """
-    lines = event.get("multiValueHeaders") or {key: [value] for key, value in event["headers"].items()}
-    return [value.strip() for key, values in lines.items() if key.lower() == name for value in values]
+
+def lines_with_prefix(event: dict[str, Any], prefix: str) -> dict[str, list[str]]:
+    """Return the values of the headers whose names start with a prefix, by their lower-case names without it."""
+    found: dict[str, list[str]] = {}
+    for key, values in _lines(event).items():
+        name = key.lower()
+        if name.startswith(prefix):
+            found.setdefault(name.removeprefix(prefix), []).extend(values)
+    return found
+
+
+def _lines(event: dict[str, Any]) -> dict[str, list[str]]:
+    """Return all header lines. API Gateway has them in `multiValueHeaders`; `headers` has the last one of each name."""
+    return event.get("multiValueHeaders") or {key: [value] for key, value in event["headers"].items()}
 
 
 def combined_header(event: dict[str, Any], name: str) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
+from chalicelib import media_types
+
 MEDIA_TYPE = "application/problem+json"
 MOST_FAULTS = 100  # that a response lists
 RETRY_LATER = {"Retry-After": "5"}  # seconds, after a failure that may be gone by then
@@ -205,12 +207,12 @@ class BodyTooLarge(Problem):
 
 
 class UnsupportedMediaType(Problem):
-    """Raised when a body is not declared as plain UTF-8 JSON."""
+    """Raised when a body is not declared as UTF-8 JSON of a media type that the API reads."""
 
     status, type = 415, "unsupported-media-type"
 
     def __init__(self, detail: str) -> None:
-        super().__init__(detail, {"Accept-Post": "application/json", "Accept-Encoding": "identity"})
+        super().__init__(detail, {"Accept-Post": ", ".join(media_types.POSTED), "Accept-Encoding": "identity"})
 
 
 class TooManyRequests(Problem):

@@ -9,7 +9,7 @@ import msgspec
 from chalice import Response
 from chalice.app import Request
 
-from chalicelib import audit_log, headers
+from chalicelib import audit_log, headers, media_types
 from chalicelib.batch import Entry, Refused
 from chalicelib.event import Content
 from chalicelib.listing import Query
@@ -21,8 +21,13 @@ MULTI_STATUS = 207
 
 
 def etag(stored: StoredEvent) -> str:
-    """Return the ETag of an event: the digest of its content, as a strong validator."""
+    """Return the ETag of an event in plain JSON: the digest of its content, as a strong validator."""
     return f'"{stored.digest}"'
+
+
+def cloudevent_etag(stored: StoredEvent) -> str:
+    """Return the ETag of an event as a CloudEvent. Representations that differ have different strong ETags."""
+    return f'"{stored.digest}-cloudevent"'
 
 
 def written(outcome: tuple[StoredEvent, bool], content: Content, request: Request) -> Response:
@@ -38,7 +43,8 @@ def written(outcome: tuple[StoredEvent, bool], content: Content, request: Reques
 
 def require_same(stored: StoredEvent, content: Content, request: Request) -> None:
     """Raise EventExists or EventConflict if a stored event is not the one that a POST may repeat."""
-    if headers.lists_etag(headers.of(request, "if-none-match"), etag(stored)):
+    if_none_match = headers.of(request, "if-none-match")
+    if any(headers.lists_etag(if_none_match, tag) for tag in (etag(stored), cloudevent_etag(stored))):
         raise EventExists(etag(stored))
     if content.digest != stored.digest:
         raise EventConflict(etag(stored))
@@ -87,18 +93,25 @@ def refusal(event_id: str | None, error: Problem, request: Request) -> dict[str,
 
 
 def found(stored: StoredEvent, request: Request) -> Response:
-    """Return the response to a GET of an event. Raises PreconditionFailed."""
+    """Return the response to a GET of an event: plain JSON or a CloudEvent. Raises PreconditionFailed."""
+    as_cloudevent = media_types.prefers_cloudevent(headers.of(request, "accept"))
+    tag = cloudevent_etag(stored) if as_cloudevent else etag(stored)
     if_match = headers.of(request, "if-match")
-    if if_match and not headers.lists_strong_etag(if_match, etag(stored)):
+    if if_match and not headers.lists_strong_etag(if_match, tag):
         raise PreconditionFailed("The event does not have an ETag of your If-Match.")
     age = MAX_AGE if stored.expires_at is None else min(MAX_AGE, stored.expires_at - int(time.time()))
     # One private cache may serve callers of several tenants, so it may reuse a response for the same token only.
-    caching = {"Cache-Control": f"private, max-age={age}, immutable", "Vary": "Authorization"}
-    if headers.lists_etag(headers.of(request, "if-none-match"), etag(stored)):
+    fields = {"ETag": tag, "Cache-Control": f"private, max-age={age}, immutable", "Vary": "Authorization, Accept"}
+    if headers.lists_etag(headers.of(request, "if-none-match"), tag):
         audit_log.add(outcome="not-modified", type=stored.event.type)
-        return Response("", {"ETag": etag(stored), **caching}, 304)
+        return Response("", fields, 304)
     audit_log.add(outcome="found", type=stored.event.type)
-    return event_response(stored, 200, caching)
+    if as_cloudevent:
+        from chalicelib import cloudevents  # pylint: disable=import-outside-toplevel  # plain JSON starts without it
+
+        document = cloudevents.document_of(stored.event)
+        return json_response(document, 200, {"Content-Type": media_types.CLOUDEVENT, **fields})
+    return json_response(stored.event, 200, fields)
 
 
 def page(events: EventPage, query: Query, parameters: Mapping[str, Sequence[str]] | None, request: Request) -> Response:
@@ -121,7 +134,7 @@ def json_response(body: Any, status: int, fields: dict[str, str]) -> Response:
     """Return a response with a JSON body and more headers."""
     text = msgspec.json.encode(body)
     audit_log.add(response_bytes=len(text))
-    return Response(text.decode(), {"Content-Type": "application/json", **fields}, status)
+    return Response(text.decode(), {"Content-Type": media_types.JSON, **fields}, status)
 
 
 def problem_response(error: Problem, request: Request | None) -> Response:

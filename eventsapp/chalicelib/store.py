@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 
 from chalicelib import audit_log, index
 from chalicelib.caller import Caller
@@ -173,6 +173,8 @@ class EventStore:
             "key_id": self._caller.key_id,
             "request_id": self._caller.request_id,
         }
+        if content.cloudevent is not UNSET:
+            attributes["cloudevent"] = bytes(content.cloudevent).decode()
         item = {**self._key(content.id), **{name: {"S": value} for name, value in attributes.items()}}
         retentions = [self._retention_days * SECONDS_A_DAY, self._caller.retention]  # of the stage and of the token
         seconds = min((retention for retention in retentions if retention), default=None)
@@ -284,6 +286,7 @@ def _stored_event(item: Item) -> StoredEvent:
         event=Event(
             **{name: item[name]["S"] for name in CallerFields.__struct_fields__ if name in item},
             created_at=item["created_at"]["S"],
+            cloudevent=Raw(item["cloudevent"]["S"]) if "cloudevent" in item else UNSET,
             payload=Raw(item["payload"]["S"]),
         ),
         digest=item["digest"]["S"],

@@ -53,13 +53,15 @@ class Http1Protocol(H11Protocol):
     """Hypercorn's HTTP/1.1, with more differences.
 
     It ignores `Upgrade`, as API Gateway does. Its errors have a body. If the client ends its half of the connection in
-    the middle of a body, the app responds; otherwise the connection ends at once after the last response.
+    the middle of a body, the app responds; otherwise the connection ends at once after the last response. The header
+    and the body of a response are sent at once, so the client wakes up once.
     """
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.connection = Connection(h11.SERVER, self.config.h11_max_incomplete_size)
         self._client_has_ended = False
+        self._unsent = b""  # the header of a response
 
     async def handle(self, event: Event) -> None:
         """Handle what happens on the connection."""
@@ -86,6 +88,17 @@ class Http1Protocol(H11Protocol):
         await super()._create_stream(
             h11.Request(method=request.method, target=request.target, headers=headers, http_version=version)
         )
+
+    async def _send_h11_event(self, event: Any) -> None:
+        try:
+            self._unsent += self.connection.send(event) or b""
+        except h11.LocalProtocolError:
+            if self.connection.their_state != h11.ERROR:
+                raise
+            return
+        if self._unsent and not isinstance(event, h11.Response):
+            data, self._unsent = self._unsent, b""
+            await self.send(RawData(data=data))
 
     async def _send_error_response(self, status_code: int) -> None:
         status = HTTPStatus(status_code)

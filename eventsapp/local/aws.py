@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import json
-import os
 import socket
 import sys
-from typing import Any
+from typing import Any, NamedTuple
+
+from ministack.core.responses import set_request_region
+from ministack.core.router import extract_region
+from ministack.services import dynamodb
 
 from chalicelib import index
-from local.asgi import AsgiApp, Message, Receive, Scope, Send, answer_lifespan, listen
+from local.asgi import Receive, Scope, Send, answer_lifespan, header_lines, listen
 from local.journal import Call, Journal
 from local.settings import HOST, CannotRun
 
@@ -51,6 +54,14 @@ INTERNAL_ERROR = "com.amazonaws.dynamodb.v20120810#InternalServerError"
 CONDITION_FAILED = "ConditionalCheckFailedException"
 
 
+class Response(NamedTuple):
+    """An HTTP response."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
 class DurableAws:
     """An ASGI app that handles calls of DynamoDB. A write that it acknowledged is still there after a restart.
 
@@ -58,10 +69,6 @@ class DurableAws:
     """
 
     def __init__(self, journal: Journal) -> None:
-        os.environ["LOG_LEVEL"] = "WARNING"  # ministack reads it at import
-        from ministack.app import app  # pylint: disable=import-outside-toplevel  # it must see LOG_LEVEL
-
-        self._aws: AsgiApp = app
         self._journal = journal
         self._writing = asyncio.Lock()  # the journal has the order in which the calls were applied
 
@@ -79,12 +86,12 @@ class DurableAws:
                 if message["type"] == "http.disconnect":
                     return
                 body, more = body + message["body"], message["more_body"]
-            headers = {name: value for name, value in scope["headers"] if name in JOURNALED_HEADERS}
-            operation = headers[b"x-amz-target"].decode("latin-1").removeprefix(TARGET)
-            call = Call(headers, body)
+            call = Call({name: value for name, value in scope["headers"] if name in JOURNALED_HEADERS}, body)
+            operation = call.headers[b"x-amz-target"].decode("latin-1").removeprefix(TARGET)
             response = await (self._apply(call) if operation.startswith(READS) else self._write(call))
-        for message in response:
-            await send(message)
+        headers = header_lines({**response.headers, "Content-Length": str(len(response.body))})
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
 
     async def listen(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Serve on a listening socket until `stop`."""
@@ -97,8 +104,8 @@ class DurableAws:
             if refused_at is not None:
                 raise self._journal.damaged(refused_at)
             response = await self._apply(call)
-            if _status(response) != 200:
-                if CONDITION_FAILED not in _body(response):
+            if response.status != 200:
+                if CONDITION_FAILED.encode() not in response.body:
                     raise self._journal.damaged(offset)
                 refused_at = offset
         if refused_at is not None:  # the last call was refused before, too, but the process died before its removal
@@ -108,11 +115,11 @@ class DurableAws:
         """Create the tables and indexes that do not exist. Raises CannotRun."""
         for table in TABLES:
             described = await self._apply(_call("DescribeTable", {"TableName": table["TableName"]}))
-            if _status(described) != 200:
+            if described.status != 200:
                 await self._create("CreateTable", table)
                 continue
             # The table may be older than the indexes.
-            existing = json.loads(_body(described))["Table"].get("GlobalSecondaryIndexes", [])
+            existing = json.loads(described.body)["Table"].get("GlobalSecondaryIndexes", [])
             names = {described_index["IndexName"] for described_index in existing}
             for missing in table.get("GlobalSecondaryIndexes", []):
                 if missing["IndexName"] not in names:
@@ -124,10 +131,10 @@ class DurableAws:
 
     async def _create(self, operation: str, parameters: dict[str, Any]) -> None:
         response = await self._write(_call(operation, parameters))
-        if _status(response) != 200:
-            raise CannotRun(f"the embedded AWS cannot create its table: {_body(response)}")
+        if response.status != 200:
+            raise CannotRun(f"the embedded AWS cannot create its table: {response.body.decode()}")
 
-    async def _write(self, call: Call) -> list[Message]:
+    async def _write(self, call: Call) -> Response:
         """Journal a call and apply it. A call that is refused is removed from the journal."""
         async with self._writing:
             try:
@@ -140,37 +147,18 @@ class DurableAws:
             status = None
             try:
                 response = await self._apply(call)
-                status = _status(response)
+                status = response.status
             finally:
                 if status != 200:
                     self._journal.remove_last()
             return response
 
-    async def _apply(self, call: Call) -> list[Message]:
-        """Let ministack handle a call."""
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "headers": list(call.headers.items()),
-            "path": "/",
-            "raw_path": b"/",
-            "query_string": b"",
-            "root_path": "",
-            "server": (HOST, 80),
-            "client": (HOST, 0),
-            "scheme": "http",
-            "http_version": "1.1",
-        }
-        response: list[Message] = []
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": call.body, "more_body": False}
-
-        async def send(message: Message) -> None:
-            response.append(message)
-
-        await self._aws(scope, receive, send)
-        return response
+    async def _apply(self, call: Call) -> Response:
+        """Let ministack's DynamoDB handle a call. ministack's own server would do this more slowly."""
+        headers = {name.decode(): value.decode("latin-1") for name, value in call.headers.items()}
+        set_request_region(extract_region(headers))
+        status, response_headers, body = await dynamodb.handle_request("POST", "/", headers, call.body, {})
+        return Response(status, response_headers, body if isinstance(body, bytes) else body.encode())
 
 
 def is_dynamodb_call(scope: Scope) -> bool:
@@ -195,17 +183,5 @@ def _call(operation: str, parameters: dict[str, Any]) -> Call:
     return Call(headers, json.dumps(parameters).encode())
 
 
-def _response(status: int, body: dict[str, str]) -> list[Message]:
-    headers = [(b"content-type", b"application/x-amz-json-1.0")]
-    return [
-        {"type": "http.response.start", "status": status, "headers": headers},
-        {"type": "http.response.body", "body": json.dumps(body).encode()},
-    ]
-
-
-def _status(response: list[Message]) -> int:
-    return int(response[0]["status"])
-
-
-def _body(response: list[Message]) -> str:
-    return b"".join(message.get("body", b"") for message in response[1:]).decode()
+def _response(status: int, body: dict[str, str]) -> Response:
+    return Response(status, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(body).encode())

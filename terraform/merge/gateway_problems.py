@@ -2,22 +2,12 @@
 
 import json
 
-import msgspec
-from chalicelib import batch, problem
-from chalicelib.event import PostedEvent
+from chalicelib import batch, media_types, problem
 
 from .document import Json
 
 THROTTLE_RETRY, QUOTA_RETRY = 1, 3600  # seconds; a throttle refills all the time; nobody knows when a quota ends
-INVALID_BODY = problem.Fault(
-    "",
-    f"must be a JSON object, or an array of 1 to {batch.MAX_EVENTS} such objects, sent as application/json. "
-    "An object has these fields: "
-    + "; ".join(
-        f"{name}: {rule['description']}"
-        for name, rule in msgspec.json.schema(PostedEvent)["$defs"]["PostedEvent"]["properties"].items()
-    ),
-)
+INVALID_BODY = problem.Fault("", f"must be a JSON object, or a JSON array of 1 to {batch.MAX_EVENTS} objects")
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 GATEWAY_PROBLEMS: dict[str, problem.Problem] = {
@@ -46,7 +36,7 @@ GATEWAY_PROBLEMS: dict[str, problem.Problem] = {
     "RESOURCE_NOT_FOUND": problem.PathNotFound(),
     "THROTTLED": problem.TooManyRequests(THROTTLE_RETRY),
     "UNAUTHORIZED": problem.Unauthorized(),
-    "UNSUPPORTED_MEDIA_TYPE": problem.UnsupportedMediaType("Send the event with Content-Type: application/json."),
+    "UNSUPPORTED_MEDIA_TYPE": problem.UnsupportedMediaType(media_types.EXPECTED),
     "WAF_FILTERED": problem.RequestBlocked(),
 }
 

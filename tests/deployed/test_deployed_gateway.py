@@ -124,7 +124,7 @@ def test_page_of_an_allowed_origin_can_read_every_response(url_api: UrlApi, bare
     """Responses of the function and errors of the gateway have the CORS header."""
     event = an_event()
     assert post(url_api, event, Origin=ORIGIN).headers["access-control-allow-origin"] == ORIGIN
-    assert get(url_api, event["id"], Origin=ORIGIN).headers["vary"] == "Authorization, Origin"
+    assert get(url_api, event["id"], Origin=ORIGIN).headers["vary"] == "Authorization, Accept, Origin"
     for response, status in (
         (get(bare_api, event["id"], Origin=ORIGIN), 401),
         (post(url_api, b"[]", Origin=ORIGIN), 400),

@@ -1,0 +1,50 @@
+"""Media types: which ones the API reads and writes, and which one a caller prefers. Pure: no AWS, no HTTP."""
+
+import re
+
+JSON = "application/json"
+CLOUDEVENT = "application/cloudevents+json"
+CLOUDEVENTS = "application/cloudevents-batch+json"
+HEADER_PREFIX = "ce-"  # of the headers that have a CloudEvent's attributes in binary mode
+POSTED = (JSON, CLOUDEVENT, CLOUDEVENTS)  # of the bodies that POST reads
+EXPECTED = f"Send the event with Content-Type: {JSON}, {CLOUDEVENT} or {CLOUDEVENTS}."
+
+_QUALITY = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")  # RFC 9110, 12.4.2
+
+
+def split(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return a media type and its parameters, in lower case."""
+    media_type, *parameters = [part.strip() for part in text.lower().split(";")]
+    pairs = [parameter.partition("=") for parameter in parameters if parameter]
+    return media_type, [(name.strip(), value.strip('" ')) for name, _, value in pairs]
+
+
+def is_default(text: str) -> bool:
+    """Tell whether a text says no more than that the content is JSON in UTF-8."""
+    media_type, parameters = split(text)
+    return media_type == JSON and all(pair == ("charset", "utf-8") for pair in parameters)
+
+
+def is_other_json(media_type: str) -> bool:
+    """Tell whether a media type is JSON (its subtype is json or ends in +json), and no format of CloudEvents."""
+    return media_type.endswith(("/json", "+json")) and not media_type.startswith("application/cloudevents")
+
+
+def prefers_cloudevent(accept: str) -> bool:
+    """Tell whether an Accept header asks for a CloudEvent more than for plain JSON (RFC 9110, 12.5.1).
+
+    If it names CloudEvents and gives both the same quality, it asks for a CloudEvent.
+    """
+    ranges: dict[str, float] = {}
+    for element in accept.split(","):
+        media_range, parameters = split(element)
+        ranges[media_range] = max(ranges.get(media_range, 0), _quality(dict(parameters).get("q", "1")))
+    cloudevent, plain = (
+        next((ranges[name] for name in (media_type, "application/*", "*/*") if name in ranges), 0.0)
+        for media_type in (CLOUDEVENT, JSON)
+    )
+    return cloudevent > plain or (CLOUDEVENT in ranges and cloudevent == plain > 0)
+
+
+def _quality(text: str) -> float:
+    return float(text) if _QUALITY.fullmatch(text) else 0.0
