@@ -248,7 +248,8 @@ def git(*arguments: str) -> str:
 
 def last_release() -> str | None:
     """Return the newest release's tag; before the first one, the branch that a pull request is for, or main."""
-    tags = [tag for tag in git("tag", "--list", "v*", "--sort=-v:refname").splitlines() if re.fullmatch(r"v[0-9.]+", tag)]
+    listed = git("tag", "--list", "v*", "--sort=-v:refname").splitlines()
+    tags = [tag for tag in listed if re.fullmatch(r"v[0-9.]+", tag)]
     branches = [f"origin/{os.environ.get('GITHUB_BASE_REF') or 'main'}", "main"]
     found = [*tags[:1], *(branch for branch in branches if git("rev-parse", "--verify", "--quiet", branch))]
     return found[0] if found else None

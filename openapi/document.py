@@ -4,11 +4,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from chalicelib import listing, problem, token
+from chalicelib import listing, media_types, problem, token
 from chalicelib.problem import Problem
 
 from openapi import problems, schemas
-from openapi.examples import BATCH, ORDER, RARE, REQUEST_ID, Example, of_listing, of_reading, of_writing
+from openapi.examples import (
+    BATCH, CLOUDEVENT, ORDER, OTHER_CLOUDEVENT, RARE, REQUEST_ID, Example, of_listing, of_reading, of_writing,
+)  # fmt: skip
 
 Json = dict[str, Any]
 Kinds = list[type[Problem]]
@@ -41,7 +43,10 @@ OF_LIST: Kinds = [problem.InvalidQuery]
 
 TEXT = {"type": "string"}
 HEADERS: Json = {
-    "ETag": {"description": "The event's ETag.", "required": True, "schema": schemas.ETAG},
+    "ETag": {
+        "description": "The event's ETag. That of its form as a CloudEvent ends in `-cloudevent`.", "required": True,
+        "schema": {**schemas.ETAG, "pattern": '^"[0-9a-f]{64}(-cloudevent)?"$'},
+    },
     "Location": {
         "description": "The event's path. On a deployed stage it starts with the stage's name.",
         "required": True, "schema": TEXT,
@@ -153,21 +158,32 @@ def post_operation() -> Json:
     """Return the operation that stores events."""
     ours = of_writing()
     content = {
-        "schema": {"oneOf": [schemas.reference("PostedEvent"), schemas.reference("PostedBatch")]},
-        "examples": {
-            "event": {"summary": "An event", "value": ORDER},
-            "batch": {"summary": "A batch", "value": BATCH},
+        media_types.JSON: {
+            "schema": {"oneOf": [schemas.reference("PostedEvent"), schemas.reference("PostedBatch")]},
+            "examples": {
+                "event": {"summary": "An event", "value": ORDER},
+                "batch": {"summary": "A batch", "value": BATCH},
+            },
+        },
+        media_types.CLOUDEVENT: {
+            "schema": schemas.reference("PostedCloudEvent"),
+            "examples": {"cloudevent": {"summary": "A CloudEvent", "value": CLOUDEVENT}},
+        },
+        media_types.CLOUDEVENTS: {
+            "schema": schemas.reference("PostedCloudEventBatch"),
+            "examples": {"batch": {"summary": "A batch of CloudEvents", "value": [CLOUDEVENT, OTHER_CLOUDEVENT]}},
         },
     }
     return {
         "operationId": "postEvents",
         "summary": "Store an event or a batch",
         "description": "Send an event as often as you like: it is stored once. An array is a batch: the response has a "
-        "result for each event.",
+        "result for each event. A CloudEvent may be in binary mode, too: its attributes are headers that start with "
+        f"`{media_types.HEADER_PREFIX}`, and the body is its data.",
         "tags": ["Events"],
         "security": [{"token": [token.WRITE]}],
         "parameters": conditions("post"),
-        "requestBody": {"required": True, "content": {"application/json": content}},
+        "requestBody": {"required": True, "content": content},
         "responses": {
             "201": success("The event is stored.", "Event", ours, "ETag", "Location"),
             "200": success("The event was stored before, with the same content.", "Event", ours,
@@ -182,15 +198,21 @@ def get_operation() -> Json:
     """Return the operation that reads an event."""
     ours = of_reading()
     caching = ("ETag", "Cache-Control", "Vary")
+    found = success("The event.", "Event", [e for e in ours if e.name != "found-cloudevent"], *caching)
+    found["content"][media_types.CLOUDEVENT] = {
+        "schema": schemas.reference("CloudEvent"),
+        "examples": named([e for e in ours if e.name == "found-cloudevent"]),
+    }
     return {
         "operationId": "getEvent",
         "summary": "Read an event",
-        "description": "You can read an event as soon as its POST has returned.",
+        "description": "You can read an event as soon as its POST has returned. `Accept` chooses plain JSON or a "
+        "CloudEvent.",
         "tags": ["Events"],
         "security": [{"token": [token.READ]}],
         "parameters": conditions("get"),
         "responses": {
-            "200": success("The event.", "Event", ours, *caching),
+            "200": found,
             "304": {"description": "You have this event.", "headers": header_references(*caching)},
             **errors([*EVERYWHERE, *OF_GET], ours),
         },
@@ -266,7 +288,7 @@ def success(description: str, schema: str, ours: list[Example], *names: str) -> 
     return {
         "description": description,
         **({"headers": header_references(*names)} if names else {}),
-        "content": {"application/json": content},
+        "content": {media_types.JSON: content},
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from chalicelib import batch, event, listing, problem
+from chalicelib import batch, cloudevents, event, listing, media_types, problem
 from chalicelib.problem import Problem
 from chalicelib.token import READ, SCOPES, WRITE
 
@@ -28,6 +28,16 @@ ORDER: Json = {
 OTHER_TOTAL = {**ORDER, "payload": {"currency": "EUR", "total": 43}}
 INVOICE: Json = {"id": "invoice-8", "type": "invoice.sent", "payload": {"total": 10}}
 BATCH = [ORDER, INVOICE, OTHER_TOTAL]
+CLOUDEVENT: Json = {
+    "specversion": "1.0",
+    "id": "shipment-3",
+    "source": "https://shop.example.com/warehouse",
+    "type": "shipment.sent",
+    "time": "2026-11-22T21:40:57Z",
+    "priority": "high",
+    "data": {"parcels": 2},
+}
+OTHER_CLOUDEVENT: Json = {**CLOUDEVENT, "id": "shipment-4"}
 INVALID: Json = {"id": "invoice-9", "type": "invoice..sent", "payload": {"total": 10}}
 
 
@@ -71,6 +81,18 @@ def stored(sent: Json) -> Json:
     return {name: members[name] for name in event.Event.__struct_fields__ if name in members}
 
 
+def stored_cloudevent(sent: Json) -> Json:
+    """Return a CloudEvent as a plain response has it."""
+    content = cloudevents.parse(text(sent))
+    attributes = json.loads(bytes(content.cloudevent))
+    return stored({**event.sent_fields(content), "payload": sent["data"], "cloudevent": attributes})
+
+
+def cloudevent_etag(sent: Json, suffix: str = "") -> str:
+    """Return the ETag of a CloudEvent."""
+    return f'"{cloudevents.parse(text(sent)).digest}{suffix}"'
+
+
 def fault_of(call: Callable[[], Any]) -> Problem:
     """Return the problem that a call raises."""
     try:
@@ -87,7 +109,7 @@ def failing(name: str, summary: str, request: Request, error: Problem) -> Exampl
 
 
 def posting(body: Any, headers: dict[str, str] | None = None, token: tuple[str, ...] | None = SCOPES) -> Request:
-    """Return the request that posts a body."""
+    """Return the request that posts a body as JSON, if the headers name no other type."""
     return Request("POST", "/events", body, {"Content-Type": "application/json", **(headers or {})}, token=token)
 
 
@@ -108,7 +130,7 @@ def parsed(parameters: dict[str, str]) -> listing.Query:
     return listing.parse({name: [value] for name, value in parameters.items()}, 1_800_000_000)
 
 
-CACHED = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Authorization"}
+CACHED = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Authorization, Accept"}
 
 
 def batch_results() -> Json:
@@ -121,6 +143,11 @@ def batch_results() -> Json:
             {"status": 409, "id": OTHER_TOTAL["id"], "problem": conflict},
         ]
     }
+
+
+def result(status: int, sent: Json) -> Json:
+    """Return the result of a stored CloudEvent in a batch."""
+    return {"status": status, "id": sent["id"], "etag": cloudevent_etag(sent), "created_at": CREATED_AT}
 
 
 def examples() -> list[Example]:
@@ -139,6 +166,12 @@ def of_writing() -> list[Example]:
                 {"Idempotent-Replayed": "true", **tag}),
         Example("batch", "A batch: each event has its own result", posting(BATCH), 207,
                 batch_results()),
+        Example("cloudevent", "A CloudEvent is new", posting(CLOUDEVENT, {"Content-Type": media_types.CLOUDEVENT}), 201,
+                stored_cloudevent(CLOUDEVENT), {"Location": f"/events/{CLOUDEVENT['id']}",
+                "ETag": cloudevent_etag(CLOUDEVENT)}),
+        Example("cloudevents", "A batch of CloudEvents",
+                posting([CLOUDEVENT, OTHER_CLOUDEVENT], {"Content-Type": media_types.CLOUDEVENTS}), 207,
+                {"results": [result(200, CLOUDEVENT), result(201, OTHER_CLOUDEVENT)]}),
         failing("invalid-event", "A field breaks its rule", posting(INVALID), invalid),
         failing("empty-batch", "A batch without events", posting([]), empty),
         failing("no-token-for-post", "No valid token", posting(ORDER, token=None), problem.Unauthorized()),
@@ -149,7 +182,7 @@ def of_writing() -> list[Example]:
         failing("if-match-on-post", "A POST never changes an event", posting(ORDER, {"If-Match": etag(ORDER)}),
                 problem.PreconditionFailed("POST never changes a stored event: send it without If-Match.")),
         failing("not-json", "The body is not declared as JSON", posting(ORDER, {"Content-Type": "text/plain"}),
-                problem.UnsupportedMediaType("Send the event with Content-Type: application/json.")),
+                problem.UnsupportedMediaType(media_types.EXPECTED)),
     ]  # fmt: skip
 
 
@@ -158,6 +191,9 @@ def of_reading() -> list[Example]:
     tag, unlike = {"ETag": etag(ORDER)}, {"If-Match": etag(INVOICE)}
     return [
         Example("found", "The event", reading("order-1001"), 200, stored(ORDER), {**tag, **CACHED}),
+        Example("found-cloudevent", "The CloudEvent, if Accept asks for it",
+                reading("shipment-3", {"Accept": media_types.CLOUDEVENT}), 200, CLOUDEVENT,
+                {**CACHED, "ETag": cloudevent_etag(CLOUDEVENT, "-cloudevent")}),
         Example("not-modified", "You have this event", reading("order-1001", {"If-None-Match": etag(ORDER)}), 304,
                 headers={**tag, **CACHED}),
         failing("no-token", "No valid token", reading("order-1001", token=None), problem.Unauthorized()),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chalicelib import batch, problem
+from chalicelib import batch, media_types, problem
 from chalicelib.event import MAX_BODY_BYTES
 from chalicelib.problem import Fault, ParameterFault, Problem
 
@@ -24,7 +24,7 @@ SAMPLES: tuple[Problem, ...] = (
     problem.EventExists(ETAG),
     problem.PreconditionFailed("The event does not have an ETag of your If-Match."),
     problem.BodyTooLarge(MAX_BODY_BYTES),
-    problem.UnsupportedMediaType("Send the event with Content-Type: application/json."),
+    problem.UnsupportedMediaType(media_types.EXPECTED),
     problem.TooManyRequests(1),
     problem.InternalError(),
     problem.StoredEventAltered(["order-1001"]),

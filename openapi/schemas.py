@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import msgspec
-from chalicelib import batch, event, lossless_json, problem
+from chalicelib import batch, cloudevents, event, lossless_json, problem
 from chalicelib.listing import MAX_LIMIT
 from chalicelib.responses import MULTI_STATUS
 
@@ -24,6 +24,11 @@ ETAG = {
     "pattern": '^"[0-9a-f]{64}"$',
     "description": "The SHA-256 of the event's content, as a strong validator (RFC 9110, 8.8.3).",
 }
+EXTENSION = {
+    "description": "An extension: a string without control characters, a Boolean, or a whole number of 32 bits. Its "
+    "name has lower-case letters and digits.",
+    "type": ["string", "boolean", "integer"], "minimum": -(2**31), "maximum": 2**31 - 1,
+}  # fmt: skip
 CURSOR = {"type": "string", "minLength": 1, "maxLength": 300}
 # The problems that one event of a batch can have.
 BATCH_PROBLEMS: list[type[problem.Problem]] = [
@@ -77,10 +82,57 @@ def stored_event() -> Json:
     """Return the schema of an event that the API returns."""
     schema = caller_fields(event.Event)
     payload = posted_event()["properties"]["payload"]
-    schema["properties"] |= {"created_at": CREATED_AT, "payload": payload}
+    schema["properties"] |= {
+        "created_at": CREATED_AT, "payload": payload, "cloudevent": reference("CloudEventAttributes"),
+    }  # fmt: skip
     schema["required"] = ["id", *schema["required"]]
     schema["description"] = "A stored event. It never changes."
     return schema
+
+
+def attributes() -> Json:
+    """Return the schema of the attributes that only a CloudEvent has, as plain JSON shows them."""
+    schema = caller_fields(cloudevents.Attributes)
+    schema["title"] = "CloudEventAttributes"
+    schema["description"] = "The attributes of a CloudEvent that an event has no field for. You cannot send this field."
+    schema["additionalProperties"] = EXTENSION
+    return schema
+
+
+def cloudevent(is_posted: bool) -> Json:
+    """Return the schema of a CloudEvent in JSON format. In a posted one, an attribute that is null counts as absent."""
+    fields, own = posted_event()["properties"], attributes()["properties"]
+    renamed = {name: dict(fields[field]) for name, field in cloudevents.FIELD_OF.items()}
+    members = {"specversion": {"type": "string", "const": cloudevents.VERSION}, **renamed, **own}
+    required = ["specversion", "id", "source", "type", "data"]
+    extension = dict(EXTENSION)
+    if is_posted:
+        for name in members.keys() - set(required):
+            members[name] = {**members[name], "type": [members[name]["type"], "null"]}
+        extension["type"] = [*EXTENSION["type"], "null"]
+    named = {"pattern": f"^({cloudevents.EXTENSION_NAME.pattern})$"}
+    return {
+        "title": "PostedCloudEvent" if is_posted else "CloudEvent",
+        "description": "A CloudEvent 1.0 in JSON format: structured mode.",
+        "type": "object",
+        "properties": members,
+        "required": required,
+        "additionalProperties": extension,
+        **({"propertyNames": named} if is_posted else {}),
+    }
+
+
+def posted_batch(name: str, items: str) -> Json:
+    """Return the schema of a batch of posted events."""
+    return {
+        "title": name,
+        "description": f"1 to {batch.MAX_EVENTS} events, with at most {batch.MAX_BATCH_BYTES:,} bytes together. "
+        "Each event is handled as if you had sent it alone.",
+        "type": "array",
+        "minItems": 1,
+        "maxItems": batch.MAX_EVENTS,
+        "items": reference(items),
+    }
 
 
 def results() -> Json:
@@ -130,16 +182,12 @@ def schemas() -> Json:
     """Return all schemas, by name."""
     return {
         "PostedEvent": posted_event(),
-        "PostedBatch": {
-            "title": "PostedBatch",
-            "description": f"1 to {batch.MAX_EVENTS} events, with at most {batch.MAX_BATCH_BYTES:,} bytes together. "
-            "Each event is handled as if you had sent it alone.",
-            "type": "array",
-            "minItems": 1,
-            "maxItems": batch.MAX_EVENTS,
-            "items": reference("PostedEvent"),
-        },
+        "PostedBatch": posted_batch("PostedBatch", "PostedEvent"),
+        "PostedCloudEvent": cloudevent(is_posted=True),
+        "PostedCloudEventBatch": posted_batch("PostedCloudEventBatch", "PostedCloudEvent"),
         "Event": stored_event(),
+        "CloudEventAttributes": attributes(),
+        "CloudEvent": cloudevent(is_posted=False),
         **results(),
         "EventPage": {
             "title": "EventPage",

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from chalicelib import problem
+from chalicelib.media_types import JSON
 from fuzzing import fuzz
 from processes import ROOT, LocalProcess
 from tools import programs
@@ -44,8 +45,13 @@ def test_python_client(local_process: LocalProcess, tmp_path: Path) -> None:
     """A Python client that openapi-python-client generates posts, lists and reads an event."""
     tools = programs("clients")
     (tmp_path / "settings.yml").write_text("post_hooks: []\n")  # the generated code is not formatted
+    document = json.loads(DOCUMENT.read_text())
+    # Its code for several media types fails if a body can be an array: isinstance() accepts no list[...].
+    content = document["paths"]["/events"]["post"]["requestBody"]["content"]
+    document["paths"]["/events"]["post"]["requestBody"]["content"] = {JSON: content[JSON]}
+    (tmp_path / "openapi.json").write_text(json.dumps(document))
     made = output(
-        tools / "openapi-python-client", "generate", "--path", DOCUMENT, "--output-path", "event_api_client",
+        tools / "openapi-python-client", "generate", "--path", "openapi.json", "--output-path", "event_api_client",
         "--meta", "none", "--config", "settings.yml", "--fail-on-warning", cwd=tmp_path,
     )  # fmt: skip
     assert "Warning" not in made
