@@ -15,7 +15,7 @@ from chalicelib.problem import Problem
 from chalicelib.token import BEARER
 from faulty_store import FaultyStore
 from processes import ROOT, LocalProcess
-from roots import copied_project
+from roots import copied_project, make
 
 PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *(ROOT / "docs").glob("*.md")]
 NEEDS_AWS = "*Needs an AWS account:*"
@@ -189,14 +189,19 @@ def test_steps_of_the_page_add_a_field(tmp_path: Path) -> None:
     declaration, field, valid, invalid = (block.text for block in blocks(page, "python"))
     project = copied_project(tmp_path / "project")
     shutil.copytree(ROOT / "tests", project / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", project)
+    shutil.copytree(ROOT / "openapi", project / "openapi")
+    (project / "docs").mkdir()
+    for name in ("pyproject.toml", "CHANGELOG.md", "docs/openapi.json"):
+        shutil.copy(ROOT / name, project / name)
     module, bodies = project / "eventsapp" / "chalicelib" / "event.py", project / "tests" / "bodies.py"
     code = module.read_text().replace("\n\nclass CallerFields", f"\n\n{declaration}\n\n\nclass CallerFields")
     module.write_text(code.replace("    occurred_at: ", f"    {field}\n    occurred_at: ", 1))
     tables = bodies.read_text().replace("\nVALID_BODIES = [\n", f"\nVALID_BODIES = [\n    {valid}\n")
     bodies.write_text(tables.replace("\nINVALID_BODIES = [\n", f"\nINVALID_BODIES = [\n    {invalid}\n"))
     assert module.read_text() != (ROOT / "eventsapp" / "chalicelib" / "event.py").read_text()
-    (command,) = here("changing-the-code.md")
+    (steps,) = here("changing-the-code.md")
+    document, command = steps.splitlines()
+    make(project, *shlex.split(document)[1:])
     python, *arguments = shlex.split(command)
     assert python == ".venv/bin/python"
     result = subprocess.run(
