@@ -22,10 +22,14 @@ def get_cloudevent(api: Api, event_id: str) -> dict[str, Any]:
 
 
 def test_cloudevent_is_an_event(api: Api) -> None:
-    """id, type and subject keep their names. time is occurred_at, data is payload, the rest is in cloudevent."""
+    """id, type and subject keep their names. time is occurred_at, data is payload, the rest is in cloudevent.
+
+    An extension may have the name of a field.
+    """
     sent = a_cloudevent(
         subject="orders/1001", time="2026-01-31T09:30:00.5+08:00", datacontenttype="application/vnd.order+json",
         dataschema="https://example.com/order.json#v2", traceparent="00-0af7", count=-7, urgent=False,
+        payload="p", cloudevent="c",
     )  # fmt: skip
     response = post_structured(api, sent)
     assert (response.status, response.headers["content-type"]) == (201, "application/json")
@@ -39,6 +43,7 @@ def test_cloudevent_is_an_event(api: Api) -> None:
         "cloudevent": {
             "source": "/tests", "datacontenttype": "application/vnd.order+json",
             "dataschema": "https://example.com/order.json#v2", "traceparent": "00-0af7", "count": -7, "urgent": False,
+            "payload": "p", "cloudevent": "c",
         },
         "payload": sent["data"],
     }  # fmt: skip
