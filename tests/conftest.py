@@ -38,6 +38,7 @@ from bench.contestants import package
 from chalicelib.dynamodb import create_client
 from chalicelib.signed_http import SignedHttp
 from chalicelib.token import SCOPES
+from conformance import DocumentedApi
 from faulty_store import FaultyStore
 from leaks import LeakDetector
 from in_process import InProcessApi, aws_in_moto, tables_in_moto
@@ -137,10 +138,10 @@ def _server(request: pytest.FixtureRequest) -> Api:
 
 @pytest.fixture(name="in_process_api", scope="module")
 def _in_process_api() -> Iterator[Api]:
-    """Return the app in this process with tables in moto and a token with both scopes."""
+    """Return the app in this process with tables in moto and a token with both scopes. It follows docs/openapi.json."""
     with tables_in_moto() as client:
         token, _ = token_admin.TokenAdmin(client, "tokens").create("local", "test", frozenset(SCOPES), None)
-        yield InProcessApi(event_api.app, token)
+        yield DocumentedApi(InProcessApi(event_api.app, token))
 
 
 @pytest.fixture(name="recorder", scope="module")

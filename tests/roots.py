@@ -32,7 +32,8 @@ BY_DYNAMODB = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}
 BY_LAMBDA = {"kms:ViaService": f"lambda.{REGION}.amazonaws.com"}
 
 
-PROJECT = ("Makefile", "eventsapp", "requirements-dev.txt", "terraform")  # what `make package` needs
+# What `make package` needs.
+PROJECT = ("Makefile", "eventsapp", "requirements-dev.txt", "requirements-page.txt", "terraform")
 NOT_COPIED = (
     ".terraform*", "*.tfstate*", "*.tfplan", "*_override.tf", "__pycache__", "chalice.tf.json", "*.zip", ".#*",
     "deployments",

@@ -15,7 +15,7 @@ from chalicelib.problem import Problem
 from chalicelib.token import BEARER
 from faulty_store import FaultyStore
 from processes import ROOT, LocalProcess
-from roots import copied_project
+from roots import copied_project, make, run
 
 PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *(ROOT / "docs").glob("*.md")]
 NEEDS_AWS = "*Needs an AWS account:*"
@@ -184,26 +184,35 @@ def test_every_token_command_can_be_parsed() -> None:
         token_cli.commands.commands[command].make_context(command, options)
 
 
-def test_steps_of_the_page_add_a_field(tmp_path: Path) -> None:
-    """The steps of the page "Changing the code" add a field, and the test command of the page passes."""
-    page = ROOT / "docs" / "changing-the-code.md"
-    declaration, field, valid, invalid = (block.text for block in blocks(page, "python"))
+@pytest.fixture(name="tested_project")
+def _tested_project(tmp_path: Path) -> Path:
+    """Return a copy of the project with its tests and its OpenAPI document."""
     project = copied_project(tmp_path / "project")
-    shutil.copytree(ROOT / "tests", project / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", project)
+    (project / "docs").mkdir()
+    for name in ("tests", "openapi"):
+        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "CHANGELOG.md", "docs/openapi.json"):
+        shutil.copy(ROOT / name, project / name)
+    return project
+
+
+def test_steps_of_the_page_add_a_field(tested_project: Path) -> None:
+    """The steps of the page "Changing the code" add a field, and the test command of the page passes."""
+    project, page = tested_project, ROOT / "docs" / "changing-the-code.md"
+    declaration, field, valid, invalid = (block.text for block in blocks(page, "python"))
     module, bodies = project / "eventsapp" / "chalicelib" / "event.py", project / "tests" / "bodies.py"
     code = module.read_text().replace("\n\nclass CallerFields", f"\n\n{declaration}\n\n\nclass CallerFields")
     module.write_text(code.replace("    occurred_at: ", f"    {field}\n    occurred_at: ", 1))
     tables = bodies.read_text().replace("\nVALID_BODIES = [\n", f"\nVALID_BODIES = [\n    {valid}\n")
     bodies.write_text(tables.replace("\nINVALID_BODIES = [\n", f"\nINVALID_BODIES = [\n    {invalid}\n"))
     assert module.read_text() != (ROOT / "eventsapp" / "chalicelib" / "event.py").read_text()
-    (command,) = here("changing-the-code.md")
-    python, *arguments = shlex.split(command)
-    assert python == ".venv/bin/python"
-    result = subprocess.run(
-        [sys.executable, *arguments, "-p", "no:cacheprovider"], cwd=project, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stdout
+    (steps,) = here("changing-the-code.md")
+    for command, *arguments in map(shlex.split, steps.splitlines()):
+        if command == "make":
+            make(project, *arguments)
+        else:
+            assert command == ".venv/bin/python"
+            run(sys.executable, *arguments, "-p", "no:cacheprovider", cwd=project)
 
 
 def test_steps_of_the_page_release_and_upgrade(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ministack.core.iam_evaluator import evaluate_resource_policy
 from processes import ROOT
 from roots import ACCOUNT, BY_DYNAMODB, BY_LAMBDA, FUNCTION, KEY, LOG, NEEDS_TERRAFORM, REGION, STAGES
 from roots import copied_project, make, planned, request, run
+from tools import programs
 
 pytestmark = NEEDS_TERRAFORM
 
@@ -316,15 +316,8 @@ def test_firewall_response_equals_the_response_of_the_api(stage_plan: dict[str, 
 
 @pytest.fixture(scope="session", name="checkov")
 def _checkov() -> Path:
-    """Install checkov in its own virtual environment, if it is not there, and return its program."""
-    home, wanted = ROOT / "build" / "checkov", ROOT / "tests" / "requirements-checkov.txt"
-    installed = home / "installed.txt"
-    if not installed.exists() or installed.read_text(encoding="utf-8") != wanted.read_text(encoding="utf-8"):
-        run(sys.executable, "-m", "venv", "--clear", home, cwd=ROOT)
-        # --no-compile: checkov imports few of its modules, so compiling all of them takes needless time.
-        run(home / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", "-r", wanted, cwd=ROOT)
-        shutil.copyfile(wanted, installed)
-    return home / "bin" / "checkov"
+    """Return checkov's program."""
+    return programs("checkov") / "checkov"
 
 
 def test_checkov_passes_and_each_skip_has_a_reason(checkov: Path, root: Path) -> None:

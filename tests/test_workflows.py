@@ -56,8 +56,26 @@ def test_ci_has_no_credentials() -> None:
     """The CI jobs can only read the code, and they have no secrets."""
     ci = workflow("ci.yml")
     assert ci["permissions"] == {}
-    assert [job["permissions"] for job in ci["jobs"].values()] == [{"contents": "read"}]
+    assert [job["permissions"] for job in ci["jobs"].values()] == [{"contents": "read"}] * 2
     assert "secrets" not in (WORKFLOWS / "ci.yml").read_text()
+
+
+def test_ci_compares_the_api_with_the_last_release() -> None:
+    """The job has all tags and branches, and runs a make target that a person can run."""
+    steps = workflow("ci.yml")["jobs"]["breaking"]["steps"]
+    assert steps[0]["with"] == {"fetch-depth": 0, "persist-credentials": False}
+    assert steps[1:] == [{"run": "make breaking"}]
+
+
+def test_only_the_job_that_publishes_the_page_may_write() -> None:
+    """The job that installs packages can only read the code. The other one runs no code of this repository."""
+    pages = workflow("pages.yml")
+    build, publish = pages["jobs"]["build"], pages["jobs"]["publish"]
+    assert pages["permissions"] == {}
+    assert build["permissions"] == {"contents": "read"}
+    assert [step["run"] for step in build["steps"] if "run" in step] == ["make site"]
+    assert publish["permissions"] == {"pages": "write", "id-token": "write"}
+    assert not [step for step in publish["steps"] if "run" in step or "checkout" in step["uses"]]
 
 
 def test_every_push_is_checked_once() -> None:
@@ -352,6 +370,7 @@ def test_dependabot_covers_every_pin() -> None:
     pins = [*ROOT.glob("requirements*.txt"), *ROOT.glob("[a-z]*/requirements*.txt")]
     folders = {
         "github-actions": {"/"},
+        "npm": {folder_of(path) for path in (ROOT / "tests").glob("*/package.json")},
         "pip": {folder_of(path) for path in pins},
         "terraform": {folder_of(path) for path in (ROOT / "terraform").rglob("versions.tf")},
     }

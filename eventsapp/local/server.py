@@ -15,7 +15,7 @@ from chalice.local import LocalChalice
 
 from app import app
 from chalicelib import batch, problem
-from local import gateway, settings
+from local import gateway, page, settings
 from local.asgi import Receive, Scope, Send, answer_lifespan, header_lines, http_problem, listen, open_listener
 
 GATEWAY_BODY_LIMIT = 10 * 1024 * 1024  # bytes; API Gateway's own
@@ -85,10 +85,15 @@ class LocalApi:
             response = gateway.problem_response(exc, origin)
         else:
             response = await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._gateway.handle_request, scope["method"], path, headers, body
+                self._threads, self._respond, scope["method"], path, headers, body
             )
         await send_response(response, send)
         log.info("%s %s %d", scope["method"], scope["raw_path"].decode(), response["statusCode"])
+
+    def _respond(self, method: str, path: str, headers: gateway.Headers, body: bytes) -> dict[str, Any]:
+        """Return the response to a request: a file of the page, or what the API responds."""
+        file = page.response(method, path, f"http://{headers['host'][-1]}") if "host" in headers else None
+        return file or self._gateway.handle_request(method, path, headers, body)
 
     def _path(self, scope: Scope, headers: gateway.Headers) -> str:
         """Return the path and the query of a request (RFC 9112, 3.2). Raises HttpError."""

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from callers import CALLERS, SPELLINGS, Caller, bearer, check, check_spelling, token_of
 from chalicelib.token import READ, SCOPES, WRITE
 from deployed.functions import AUTHORIZER, EVENTS, log_streams
+from fuzzing import fuzz
 from targets import UrlApi, an_event, get, post
 from token_admin import TokenAdmin
 from token_stage import flush_token_cache
@@ -125,3 +126,8 @@ def test_import_of_an_unknown_extension_is_refused(stack: Stack) -> None:
 def test_second_apply_changes_nothing(stack: Stack) -> None:
     """The deployed resources are as Terraform describes them: a plan is empty."""
     assert stack.plan() == ""
+
+
+def test_stage_does_what_the_document_says(stack: Stack) -> None:
+    """No request that schemathesis makes from the document gets a response that the document does not describe."""
+    assert fuzz(stack.api_url(), stack.token(), "--max-examples", "2", "--phases", "examples,fuzzing") > 10

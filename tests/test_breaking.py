@@ -1,0 +1,169 @@
+"""`make breaking`: what a new docs/openapi.json takes away from callers of the released one."""
+
+import copy
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conformance import DOCUMENT
+from processes import ROOT
+
+from openapi.breaking import Comparison, accepted
+
+Json = dict[str, Any]
+POST, GET = ("paths", "/events", "post"), ("paths", "/events/{id}", "get")
+SCHEMAS = ("components", "schemas")
+FIELDS = (*SCHEMAS, "PostedEvent", "properties")
+LIMIT = ("paths", "/events", "get", "parameters", 5)
+
+
+def at(document: Any, *place: str | int) -> Any:
+    """Return a part of a document."""
+    for name in place:
+        document = document[name]
+    return document
+
+
+def gone(*place: str | int) -> Callable[[Json], None]:
+    """Return a change that removes a part."""
+    return lambda document: at(document, *place[:-1]).__delitem__(place[-1])
+
+
+def to(value: Any, *place: str | int) -> Callable[[Json], None]:
+    """Return a change that sets a part."""
+    return lambda document: at(document, *place[:-1]).__setitem__(place[-1], value)
+
+
+def not_required(schema: str, field: str) -> Callable[[Json], None]:
+    """Return a change after which a field may be missing."""
+    return lambda document: at(document, *SCHEMAS, schema, "required").remove(field)
+
+
+def without_problem(document: Json) -> None:
+    """Remove a problem type."""
+    kinds = at(document, *GET, "responses", "404", "content", "application/problem+json", "schema")
+    kinds["oneOf"].pop(0)
+    del document["components"]["schemas"]["EventNotFound"]
+
+
+BREAKS: list[tuple[Callable[[Json], None], str]] = [
+    (gone("paths", "/events/{id}"), "the path /events/{id} is gone"),
+    (gone("paths", "/events", "head"), "HEAD /events is gone"),
+    (gone(*POST, "responses", "207"), "POST /events: the response 207 is gone"),
+    (to("store", *POST, "operationId"), "POST /events: the operationId postEvents is now store"),
+    (to([{"token": ["events:admin"]}], *POST, "security"), "POST /events: a token now needs the scope events:admin"),
+    (gone(*SCHEMAS, "Event", "properties", "created_at"), "GET /events/{id}, response 200: the field created_at is"),
+    (not_required("Event", "created_at"), "the field created_at may now be missing"),
+    (to("integer", *SCHEMAS, "Event", "properties", "id", "type"), "field id: the type is integer; it was string"),
+    (gone(*SCHEMAS, "EventPage", "properties", "cursor"), "response 200: the field cursor is gone"),
+    (gone(*SCHEMAS, "StoredResult", "properties", "etag"), "StoredResult: the field etag is gone"),
+    (to([201, 200, 202], *SCHEMAS, "StoredResult", "properties", "status", "enum"), "more values than before"),
+    (gone(*POST, "responses", "201", "headers", "Location"), "response 201, header Location is gone"),
+    (to(False, "components", "headers", "ETag", "required"), "header ETag may now be missing"),
+    (without_problem, "the problem type urn:event-api:problem:event-not-found is gone"),
+    (to(410, *SCHEMAS, "EventConflict", "properties", "status", "const"), "has the status 410; it had 409"),
+    (gone(*FIELDS, "subject"), "PostedEvent: the field subject is gone"),
+    (to(["type", "payload", "id"], *SCHEMAS, "PostedEvent", "required"), "PostedEvent: the field id is now required"),
+    (to(64, *FIELDS, "type", "maxLength"), "field type: maxLength is 64; it was 128"),
+    (to(2, *FIELDS, "type", "minLength"), "field type: minLength is 2; it was not limited"),
+    (to("^[a-z]+$", *FIELDS, "id", "pattern"), "field id: the pattern has changed"),
+    (to("array", *FIELDS, "payload", "type"), "field payload: the type is array; it was object"),
+    (to(10, *SCHEMAS, "PostedBatch", "maxItems"), "PostedBatch: maxItems is 10; it was 100"),
+    (gone(*POST, "requestBody", "content", "application/json"), "the request's media type application/json is gone"),
+    (to({"$ref": "#/components/schemas/PostedEvent"}, *POST, "requestBody", "content", "application/json", "schema"),
+     "POST /events, request: PostedBatch is gone"),
+    (gone(*LIMIT), "GET /events: the parameter limit (query) is gone"),
+    (to(True, *LIMIT, "required"), "GET /events: the parameter limit (query) is now required"),
+    (to(50, *LIMIT, "schema", "maximum"), "parameter limit (query): maximum is 50; it was 100"),
+    (to(10, *LIMIT, "schema", "default"), "parameter limit (query): the default is 10; it was 20"),
+    (to(["desc"], *LIMIT[:-1], 4, "schema", "enum"), "parameter order (query): fewer values are allowed"),
+]  # fmt: skip
+ADDITIONS: list[Callable[[Json], None]] = [
+    to("Other words.", "info", "description"),
+    to({"type": "string"}, *FIELDS, "source"),
+    to({"type": "string"}, *SCHEMAS, "Event", "properties", "source"),
+    to(256, *FIELDS, "type", "maxLength"),
+    to(200, *LIMIT, "schema", "maximum"),
+    to({"description": "Gone."}, *GET, "responses", "410"),
+    to({}, "paths", "/other"),
+    to({"schema": {"type": "string"}}, *POST, "requestBody", "content", "text/plain"),
+    to({"schema": {"type": "string"}}, *GET, "responses", "200", "content", "text/plain"),
+]
+
+
+@pytest.mark.parametrize(("change", "sentence"), BREAKS, ids=lambda value: value if isinstance(value, str) else "")
+def test_break_is_found(change: Callable[[Json], None], sentence: str) -> None:
+    """Each kind of break is found, with its place."""
+    new = copy.deepcopy(DOCUMENT)
+    change(new)
+    breaks = Comparison(DOCUMENT, new).breaks()
+    assert [line for line in breaks if sentence in line], breaks
+
+
+def test_additions_break_nothing() -> None:
+    """New fields, media types, responses and paths, and wider limits, break nothing."""
+    new = copy.deepcopy(DOCUMENT)
+    for change in ADDITIONS:
+        change(new)
+    assert not Comparison(DOCUMENT, new).breaks()
+    assert new != DOCUMENT
+
+
+def test_only_unreleased_lines_accept_a_break() -> None:
+    """A line of an earlier release does not accept a new break."""
+    assert accepted("## Unreleased\n- one\n\n## 1.0.0\n- two\n") == "## Unreleased\n- one\n\n"
+
+
+@pytest.fixture(name="project")
+def _project(tmp_path: Path) -> Path:
+    """Return a git repository with the document and the comparison, without a release."""
+    for name in ("openapi", "docs"):
+        (tmp_path / name).mkdir()
+    for name in ("Makefile", "CHANGELOG.md", "openapi/__init__.py", "openapi/breaking.py", "docs/openapi.json"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    git(tmp_path, "init", "--quiet", "--initial-branch", "work")
+    return tmp_path
+
+
+def git(project: Path, *arguments: str) -> None:
+    """Run git in a repository."""
+    names = ("-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *names, *arguments], cwd=project, check=True, capture_output=True)
+
+
+def make_breaking(project: Path) -> subprocess.CompletedProcess[str]:
+    """Run `make breaking`."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "GIT", "GITHUB"))}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    command = ["make", "breaking"]
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_ci_fails_after_a_response_lost_a_field(project: Path) -> None:
+    """Without a release, `make breaking` says so. After one, a lost field fails, until the changelog has the line."""
+    result = make_breaking(project)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "there is nothing to compare with" in result.stdout
+    git(project, "add", ".")
+    git(project, "commit", "--quiet", "--message", "first")
+    git(project, "tag", "v0.9.0")
+    git(project, "tag", "v0.10.0")
+    assert "breaks callers of v0.10.0, but for 0 noted" in make_breaking(project).stdout
+
+    document = json.loads((project / "docs" / "openapi.json").read_text())
+    del document["components"]["schemas"]["BatchResults"]["properties"]["results"]
+    (project / "docs" / "openapi.json").write_text(json.dumps(document))
+    result = make_breaking(project)
+    line = "- Breaking: POST /events, response 207: the field results is gone"
+    assert result.returncode != 0
+    assert line in result.stderr and "make the next release a major one" in result.stderr
+
+    changelog = project / "CHANGELOG.md"
+    changelog.write_text(changelog.read_text().replace("## Unreleased\n", f"## Unreleased\n\n{line}\n", 1))
+    assert "but for 1 noted" in make_breaking(project).stdout
