@@ -60,10 +60,10 @@ scale: $(installed) ## simulate DynamoDB's partitions at 10,000 events a second 
 	@PYTHONPATH=eventsapp $(python) tests/scale.py
 
 openapi: $(installed) ## write docs/openapi.json from the code; commit it
-	@PYTHONPATH=eventsapp:. $(python) -m openapi
+	@PYTHONPATH=eventsapp $(python) -m openapi
 
 breaking: ## compare docs/openapi.json with the last release: fail if callers must change
-	@python3 -m openapi.breaking
+	@PYTHONPATH=eventsapp python3 -m openapi.breaking
 
 site: $(installed) ## write the page of docs/openapi.json into build/site, for any web server
 	@PYTHONPATH=eventsapp $(python) -c 'from pathlib import Path; from local import page; page.write_site(Path("build/site"))'
@@ -173,13 +173,13 @@ for candidate in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3
 	fi
 endef
 
-$(installed): requirements-dev.txt requirements-page.txt eventsapp/requirements.txt
+$(installed): requirements-dev.txt eventsapp/local/requirements.txt eventsapp/requirements.txt
 	@set -e; \
 	$(find_python); \
 	echo "Installing into $(venv) (once; under a minute) ..." >&2; \
 	$$found -m venv --clear $(venv) || { echo "make: $$found cannot make a virtual environment: install its venv module (Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }; \
 	$(python) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt && \
-	$(python) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r requirements-page.txt || { echo "make: the install failed, for the reason above: fix it (is the package index reachable?) and run make again." >&2; exit 1; }; \
+	$(python) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r eventsapp/local/requirements.txt || { echo "make: the install failed, for the reason above: fix it (is the package index reachable?) and run make again." >&2; exit 1; }; \
 	touch $(installed)
 
 # pip downloads only wheels with the hashes of the file. Then it installs from these wheels, without the index.

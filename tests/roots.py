@@ -33,7 +33,7 @@ BY_LAMBDA = {"kms:ViaService": f"lambda.{REGION}.amazonaws.com"}
 
 
 # What `make package` needs.
-PROJECT = ("Makefile", "eventsapp", "requirements-dev.txt", "requirements-page.txt", "terraform")
+PROJECT = ("Makefile", "eventsapp", "requirements-dev.txt", "terraform")
 NOT_COPIED = (
     ".terraform*", "*.tfstate*", "*.tfplan", "*_override.tf", "__pycache__", "chalice.tf.json", "*.zip", ".#*",
     "deployments",

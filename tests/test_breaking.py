@@ -123,9 +123,10 @@ def test_only_unreleased_lines_accept_a_break() -> None:
 @pytest.fixture(name="project")
 def _project(tmp_path: Path) -> Path:
     """Return a git repository with the document and the comparison, without a release."""
-    for name in ("openapi", "docs"):
-        (tmp_path / name).mkdir()
-    for name in ("Makefile", "CHANGELOG.md", "openapi/__init__.py", "openapi/breaking.py", "docs/openapi.json"):
+    for name in ("eventsapp/openapi", "docs"):
+        (tmp_path / name).mkdir(parents=True)
+    code = [f"eventsapp/openapi/{name}.py" for name in ("__init__", "breaking")]
+    for name in ("Makefile", "CHANGELOG.md", *code, "docs/openapi.json"):
         shutil.copy(ROOT / name, tmp_path / name)
     git(tmp_path, "init", "--quiet", "--initial-branch", "work")
     return tmp_path

@@ -189,8 +189,7 @@ def _tested_project(tmp_path: Path) -> Path:
     """Return a copy of the project with its tests and its OpenAPI document."""
     project = copied_project(tmp_path / "project")
     (project / "docs").mkdir()
-    for name in ("tests", "openapi"):
-        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests", project / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "CHANGELOG.md", "docs/openapi.json"):
         shutil.copy(ROOT / name, project / name)
     return project

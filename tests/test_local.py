@@ -277,7 +277,7 @@ def group_is_gone(group: int) -> bool:
 def _checkout(tmp_path: Path) -> Path:
     """Return a copy of the files that an install needs, before the install."""
     (tmp_path / "eventsapp").mkdir()
-    for name in ("Makefile", "requirements-dev.txt", "requirements-page.txt", "eventsapp/requirements.txt"):
+    for name in ("Makefile", "requirements-dev.txt", "eventsapp/requirements.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 

@@ -29,7 +29,7 @@ def test_api_has_one_name(merged: Json, swagger: Json) -> None:
 def fixture_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of the files that `make package` uses, so that no test changes a developer's package."""
     tree = tmp_path_factory.mktemp("tree")
-    for name in ("Makefile", "requirements-dev.txt", "requirements-page.txt"):
+    for name in ("Makefile", "requirements-dev.txt"):
         shutil.copy2(ROOT / name, tree)
     shutil.copytree(ROOT / "eventsapp", tree / "eventsapp")
     (tree / "eventsapp" / "chalicelib" / "__pycache__").mkdir(exist_ok=True)

@@ -69,7 +69,7 @@ def index(base: str, policy: str, sends: bool, token: str) -> str:
 
 
 def scalar() -> str:
-    """Return Scalar's script. requirements-page.txt pins its package."""
+    """Return Scalar's script. eventsapp/local/requirements.txt pins its package."""
     package, name = SCALAR
     return Path(str(distribution(package).locate_file(name))).read_text("utf-8")
 

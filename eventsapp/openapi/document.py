@@ -15,7 +15,7 @@ from openapi.examples import (
 Json = dict[str, Any]
 Kinds = list[type[Problem]]
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 DESCRIPTION = """\
 Stores events, returns them by id, and lists them by type, subject and time. An event is an immutable fact: it is \
 written once and never changed.

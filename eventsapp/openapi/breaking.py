@@ -16,7 +16,7 @@ from typing import Any
 Json = dict[str, Any]
 Compare = Callable[[str, Json, Json], Iterator[str]]
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENT = "docs/openapi.json"
 
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
