@@ -1,6 +1,6 @@
 # All commands of this project. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run token logs contract-token test contract bench scale package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply url deploy-local destroy-local clean
+.PHONY: help run token logs contract-token test contract bench scale package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply url deploy-local destroy-local dashboard-picture clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -123,6 +123,10 @@ deploy-local: $(installed) ## deploy with Terraform to an emulated AWS on this m
 
 destroy-local: $(installed) ## remove the local deployment and the emulated AWS
 	@PYTHONPATH=eventsapp:terraform $(python) -m emulator destroy
+
+dashboard-picture: $(installed) ## draw docs/dashboard.svg again: deploy to an emulated AWS, send requests, read the metrics
+	@command -v terraform >/dev/null || { echo "make $@: terraform is not installed: install 1.10 or newer: https://developer.hashicorp.com/terraform/install" >&2; exit 1; }
+	@PYTHONPATH=tests:eventsapp:terraform $(python) -m picture
 
 clean: ## remove all files that the other targets made, also the local events and deployment
 	@test ! -d .local-aws || $(MAKE) destroy-local

@@ -12,8 +12,10 @@ from deployed.alarms import Alarms
 from deployed.faults import closed_gateway
 from deployed.functions import AUTHORIZER, EVENTS, FUNCTION
 from targets import JSON, UrlApi, an_event, get, post
+from test_picture import picture_texts
 
 from emulator.stack import STAGE, Stack
+from picture.dashboard import read_dashboard
 
 ACCESS_LOG = f"/aws/apigateway/{FUNCTION}"
 
@@ -96,6 +98,7 @@ def test_requests_are_counted(stack: Stack, url_api: UrlApi, alarms: Alarms) -> 
         ],
         ("AWS/Lambda", "Errors"): [(live, 0)],
         ("AWS/DynamoDB", "ConditionalCheckFailedRequests"): [({"TableName": EVENTS}, 1)],
+        ("AWS/Logs", "IncomingLogEvents"): [({"LogGroupName": ACCESS_LOG}, 5)],
     }  # fmt: skip
     for (namespace, name), expected in sums.items():
         counted = [(dimensions, alarms.sum_of(namespace, name, dimensions)) for dimensions, _ in expected]
@@ -105,6 +108,17 @@ def test_requests_are_counted(stack: Stack, url_api: UrlApi, alarms: Alarms) -> 
     assert alarms.sum_of("AWS/ApiGateway", "Latency", stage) >= alarms.sum_of(
         "AWS/ApiGateway", "IntegrationLatency", stage
     )
+
+
+def test_picture_shows_the_deployed_dashboard(stack: Stack) -> None:
+    """Each widget, each line and each alarm of the deployed dashboard is in docs/dashboard.svg."""
+    widgets = read_dashboard(stack, 0, 60)
+    labels = {label for widget in widgets for label in [*(line.label for line in widget.lines), *widget.caps]}
+    titles = {widget.title for widget in widgets}
+    alarms = {name for widget in widgets if widget.title == "Alarms" for name, _ in widget.rows}
+    assert len(alarms) > 20 and "api-5xx" in labels
+    shown = {text.partition(": ALARM")[0] for text in picture_texts()}
+    assert titles | labels | alarms <= shown, "run `make dashboard-picture`"
 
 
 @pytest.mark.parametrize(
