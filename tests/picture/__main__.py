@@ -1,6 +1,6 @@
 """`make dashboard-picture`: draw the dashboard of a stage on the emulated AWS into docs/dashboard.svg.
 
-It deploys its own stage to a temporary folder, sends half an hour of requests in a minute, and removes the stage.
+It deploys its own stage to a temporary folder, sends the requests of half an hour, and removes the stage.
 """
 
 import logging

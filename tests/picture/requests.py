@@ -1,4 +1,4 @@
-"""The requests of half an hour, sent in a minute: the clock of the emulated CloudWatch moves on after each part."""
+"""The requests of half an hour, sent in some minutes: the clock of the emulated CloudWatch moves on after each part."""
 
 import json
 import math
