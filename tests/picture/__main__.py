@@ -4,12 +4,13 @@ It deploys its own stage to a temporary folder, sends the requests of half an ho
 """
 
 import logging
+import sys
 import tempfile
 from pathlib import Path
 
 from processes import ROOT
 
-from emulator.stack import Stack
+from emulator.stack import CannotDeploy, Stack
 from picture.dashboard import read_dashboard
 from picture.drawing import draw
 from picture.requests import MINUTES, send_requests
@@ -36,6 +37,8 @@ def main() -> None:
             log.info("Sending the requests of %s minutes", MINUTES)
             start = send_requests(stack)
             widgets = read_dashboard(stack, start, start + MINUTES * 60)
+        except CannotDeploy as exc:
+            sys.exit(f"make dashboard-picture: {exc}")
         finally:
             stack.aws.stop()
     PICTURE.write_text(draw(widgets), encoding="utf-8")
