@@ -70,11 +70,12 @@ def publish_reads(members: dict[str, Any], response: dict[str, Any]) -> None:
     GetItem and BatchGetItem round each item up to 4 KB; Query and Scan round the sum of all items. Here the items lack
     what a filter or projection left out.
     """
+    # pylint: disable=protected-access  # ministack's own function is called
     items_of = response.get("Responses", {members.get("TableName"): response.get("Items", [response.get("Item", {})])})
     index = {"GlobalSecondaryIndexName": members["IndexName"]} if "IndexName" in members else {}
     for table, items in items_of.items():
         request = members.get("RequestItems", {table: members})[table]
-        sizes = [service("dynamodb")._item_size_bytes(item) for item in items]  # pylint: disable=protected-access
+        sizes = [service("dynamodb")._item_size_bytes(item) for item in items]
         blocks = [sum(sizes)] if "Items" in response else sizes
         units = sum(max(1, -(-size // 4096)) for size in blocks) * (1 if request.get("ConsistentRead") else 0.5)
         record(NAMESPACE, {"ConsumedReadCapacityUnits": (units, COUNT)}, [{"TableName": table, **index}])
