@@ -20,7 +20,7 @@ from token_stage import client_of, deployed_name, emulated_stages, stage_names
 PAUSE = 3  # seconds between two looks; AWS permits an account five of these calls a second
 OVERLAP = 60  # seconds that each look goes back, because a line can arrive late
 UNITS = {"m": 60, "h": 3600, "d": 86_400}  # seconds
-SHOWN_FIRST = ("method", "resource", "status", "message", "outcome")
+SHOWN_FIRST = ("message", "outcome", "method", "resource", "status")
 NOT_SHOWN = ("extended_request_id", "trace_id", "time", "timestamp", "level", "tls", "_aws")
 
 Event = dict[str, Any]  # a log event of CloudWatch Logs
@@ -140,16 +140,21 @@ class StageLogs:
 
     def of_request(self, request_id: str, start: float) -> list[str]:
         """Return the lines of a request since a time in seconds: of the access log, then of the functions."""
-        access = self._events("access", start, filterPattern=f'"{request_id}"')
+        access = self._of_request("access", request_id, start)
         lines = [line_of("access", event) for event in access]
         members = [parsed(event["message"]) or {} for event in access]
         for log, member in (("authorizer", "authorizer_request_id"), ("function", "function_request_id")):
             ids = [entry[member] for entry in members if entry.get(member, "-") != "-"]
             events = [event for own_id in ids for event in self._invocation(log, own_id, start)]
             if log == "function" and not events:  # for example, the access log's line has not arrived yet
-                events = self._events(log, start, filterPattern=f'"{request_id}"')
+                events = self._of_request(log, request_id, start)
             lines += [line_of(log, event) for event in events]
         return lines
+
+    def _of_request(self, log: str, request_id: str, start: float) -> list[Event]:
+        """Return the lines of JSON that have a request's id."""
+        events = self._events(log, start, filterPattern=f'"{request_id}"')
+        return [event for event in events if (parsed(event["message"]) or {}).get("request_id") == request_id]
 
     def _invocation(self, log: str, request_id: str, start: float) -> list[Event]:
         """Return the events of one invocation. Lambda writes its id into the first and the last one."""

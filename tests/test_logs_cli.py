@@ -22,6 +22,7 @@ ACCESS = {
     "error": "-", "extended_request_id": REQUEST_ID, "function_request_id": FUNCTION_ID, "latency_ms": "12",
     "method": "GET", "request_id": REQUEST_ID, "resource": "/events/{event_id}", "status": "503", "tls": "TLSv1.3",
 }  # fmt: skip
+OTHER = {"request_id": "other", "key_id": REQUEST_ID}  # the id in another member
 FUNCTION = (
     f"START RequestId: {FUNCTION_ID} Version: 7",
     "[ERROR] \x1b[31mKeyError: 'a'\nTraceback (most recent call last):",
@@ -56,7 +57,7 @@ def _account() -> Iterator[str]:
     """The endpoint of an AWS account in moto, with the logs of `dev` and a request in them."""
     with aws_in_moto() as endpoint:
         client = boto3.client("logs", endpoint_url=endpoint, region_name=region_of("dev"))
-        for group, messages in zip(GROUPS, ([json.dumps(ACCESS)], FUNCTION, []), strict=True):
+        for group, messages in zip(GROUPS, ([json.dumps(ACCESS), json.dumps(OTHER)], FUNCTION, []), strict=True):
             client.create_log_group(logGroupName=group)
             client.create_log_stream(logGroupName=group, logStreamName="a")
             now = int(time.time() * 1000)
@@ -99,7 +100,7 @@ def test_followed_line_appears_once(account: str, monkeypatch: pytest.MonkeyPatc
     result = run("--stage", "dev", AWS_ENDPOINT_URL=account)
     assert (result.code, result.stderr.strip(), len(pauses)) == (130, "", 2)
     lines = result.stdout.splitlines()
-    assert len(lines) == 6 and lines[-1].endswith("  authorizer  new")
+    assert len(lines) == 7 and lines[-1].endswith("  authorizer  new")
 
 
 @pytest.mark.parametrize(

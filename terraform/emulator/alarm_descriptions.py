@@ -1,4 +1,7 @@
-"""Corrects the emulated DescribeAlarms: in XML, which Terraform asks for, ministack leaves out most members."""
+"""Corrects DescribeAlarms of the emulated CloudWatch for callers that read XML, such as Terraform's provider.
+
+ministack leaves most members out of the XML, but not out of the JSON.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -9,8 +12,8 @@ from .monitoring import members_of
 from .responses import Response, service
 
 
-def describe_alarms_in_full() -> None:
-    """Describe alarms in XML with all the members that ministack has in JSON."""
+def describe_alarms_completely() -> None:
+    """Respond with all members of an alarm."""
     # pylint: disable=protected-access  # ministack's own functions are corrected
     cloudwatch = service("cloudwatch")
     describe = cloudwatch._describe_alarms
@@ -18,25 +21,32 @@ def describe_alarms_in_full() -> None:
     def describe_alarms(
         params: dict[str, Any], members: dict[str, Any], is_cbor: bool, is_json: bool = False
     ) -> Response:
-        response: Response = describe(params, members, is_cbor, is_json)
-        if is_cbor or is_json or response[0] != 200:
+        if is_cbor or is_json:
+            response: Response = describe(params, members, is_cbor, is_json)
             return response
-        _, _, body = describe(params, members_of(b"", params), False, True)
+        status, headers, body = describe(params, members_of(b"", params), False, True)
+        if status != 200:
+            return status, headers, body
         result = f"<DescribeAlarmsResult>{xml_of(json.loads(body))}</DescribeAlarmsResult>"
-        return cloudwatch._xml(200, "DescribeAlarmsResponse", result)  # type: ignore[no-any-return]
+        in_xml: Response = cloudwatch._xml(200, "DescribeAlarmsResponse", result)
+        return in_xml
 
     cloudwatch._describe_alarms = describe_alarms
 
 
-def xml_of(value: Any, name: str = "") -> str:
-    """Return a value of a JSON response as AWS's query protocol writes it."""
+def xml_of(value: Any) -> str:
+    """Return a JSON value as XML in the form of AWS's query protocol."""
     if isinstance(value, dict):
-        members = ((member, content) for member, content in value.items() if content is not None)
-        return "".join(f"<{member}>{xml_of(content, member)}</{member}>" for member, content in members)
+        return "".join(
+            f"<{name}>{time_of(item) if name.endswith('Timestamp') else xml_of(item)}</{name}>"
+            for name, item in value.items()
+            if item is not None
+        )
     if isinstance(value, list):
         return "".join(f"<member>{xml_of(item)}</member>" for item in value)
-    if isinstance(value, bool):
-        return json.dumps(value)
-    if name.endswith("Timestamp"):
-        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return escape(str(value))
+    return escape(str(value).lower() if isinstance(value, bool) else str(value))
+
+
+def time_of(seconds: float) -> str:
+    """Return a time, in seconds since 1970, as XML has it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

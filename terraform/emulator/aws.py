@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from .alarm_actions import check_and_suppress_actions
-from .alarm_descriptions import describe_alarms_in_full
+from .alarm_descriptions import describe_alarms_completely
 from .alarms import evaluate_alarms, evaluate_each_minute
 from .api_gateway import add_missing_operations
 from .backup import lock_vaults
@@ -110,6 +110,7 @@ class CorrectedAws:
         name_the_calling_function()
         require_oidc_provider()
         accept_new_keys()
+        describe_alarms_completely()
         lock_vaults()
         store_bodies_and_log_settings()
         correct_policy_evaluation()
@@ -121,7 +122,6 @@ class CorrectedAws:
         count_log_events()
         evaluate_alarms()
         check_and_suppress_actions()
-        describe_alarms_in_full()
 
     def _pass_compressed_bodies_to_apis(self) -> None:
         """AWS's own services decompress a request's body; a deployed API receives it as it was sent."""

@@ -1,4 +1,4 @@
-"""Breaks a part of the deployed stage, and repairs it at the end of a `with` block."""
+"""Breaks a part of the deployed stage, and repairs it at the end of a `with` block; other things that go wrong."""
 
 import json
 from collections.abc import Iterator
@@ -80,6 +80,11 @@ def closed_gateway(stack: Stack, api: UrlApi) -> Iterator[None]:
         yield
     finally:
         limit(limits)
+
+
+def without_token(api: UrlApi) -> UrlApi:
+    """Return a client of the same API that sends no token."""
+    return UrlApi(f"http://{api.host}{api.path}")
 
 
 def alter_event(stack: Stack, event_id: str) -> None:

@@ -7,7 +7,14 @@ import pytest
 from callers import bearer, token_of
 from chalicelib.token import READ
 from deployed.alarms import Alarms
-from deployed.faults import alter_event, closed_gateway, crashing_function, throttled_function, unreachable_table
+from deployed.faults import (
+    alter_event,
+    closed_gateway,
+    crashing_function,
+    throttled_function,
+    unreachable_table,
+    without_token,
+)
 from deployed.functions import AUTHORIZER, EVENTS, FUNCTION, TOKENS
 from targets import Response, UrlApi, an_event, get, post
 
@@ -56,8 +63,8 @@ def throttle(function: str) -> Cause:
 
 def send_no_token(stack: Stack, api: UrlApi) -> None:
     """Callers without a valid token."""
-    del api
-    assert {response.status for response in three_reads(UrlApi(stack.api_url()))} == {401}
+    del stack
+    assert {response.status for response in three_reads(without_token(api))} == {401}
 
 
 def exceed_the_throttle(stack: Stack, api: UrlApi) -> None:

@@ -11,7 +11,7 @@ import logs_cli
 import pytest
 from callers import bearer, token_of
 from chalicelib.token import READ
-from deployed.faults import crashing_function, unreachable_table
+from deployed.faults import crashing_function, unreachable_table, without_token
 from deployed.functions import FUNCTION
 from processes import ROOT
 from targets import Response, UrlApi, an_event, get, post
@@ -21,8 +21,8 @@ from emulator.stack import Stack
 
 def refused(stack: Stack, api: UrlApi) -> Response:
     """Send no token."""
-    del api
-    return get(UrlApi(stack.api_url()), "a")
+    del stack
+    return get(without_token(api), "a")
 
 
 def revoked(stack: Stack, api: UrlApi) -> Response:

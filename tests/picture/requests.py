@@ -24,17 +24,18 @@ LARGE = "x" * 100_000  # a payload that costs 100 write units
 def send_requests(stack: Stack) -> float:
     """Send all requests. Return the time of their start on the clock, in seconds: 10:00 UTC of yesterday."""
     start = time.time() // 86_400 * 86_400 - 14 * 3600
+    url = stack.api_url()
     for minute in range(MINUTES):
         set_clock(stack.aws, start + minute * 60)
-        send_minute(stack, minute)
+        send_minute(stack, url, minute)
     set_clock(stack.aws, start + MINUTES * 60)
     return start
 
 
-def send_minute(stack: Stack, minute: int) -> None:
+def send_minute(stack: Stack, url: str, minute: int) -> None:
     """Send the requests of one minute. Their number rises and falls twice."""
     load = round(5 + 4 * math.sin(minute / MINUTES * 4 * math.pi))
-    anyone = UrlApi(stack.api_url())
+    anyone = UrlApi(url)
     for _ in range(20 if minute in NO_TOKENS else 1):
         get(anyone, "without-a-token")
     with ExitStack() as faults:
@@ -45,7 +46,7 @@ def send_minute(stack: Stack, minute: int) -> None:
         # API Gateway caches tokens by the real clock: in a real half hour it would ask the authorizer more often.
         for _ in range(1 + load // 3):
             token = token_of(stack.token_admin(), READ, WRITE)
-            send_as_caller(UrlApi(stack.api_url(), token), load)
+            send_as_caller(UrlApi(url, token), load)
 
 
 def send_as_caller(api: UrlApi, load: int) -> None:
