@@ -65,7 +65,7 @@ openapi: $(installed) ## write docs/openapi.json from the code; commit it
 breaking: ## compare docs/openapi.json with the last release: fail if callers must change
 	@PYTHONPATH=eventsapp python3 -m openapi.breaking
 
-site: $(installed) ## write the page of docs/openapi.json into build/site, for any web server
+site: $(installed) ## write the page of docs/openapi.json into build/site, for a web server
 	@PYTHONPATH=eventsapp $(python) -c 'from pathlib import Path; from local import page; page.write_site(Path("build/site"))'
 	@echo "make site: wrote build/site."
 
@@ -124,13 +124,13 @@ unlock: init ## remove the lock that a killed deployment left: make unlock STAGE
 apply: ## apply the plan of make plan: make apply STAGE=dev
 	@$(terraform) apply -input=false $(STAGE).tfplan
 
-# The workflow's jobs install no packages: there, Python without a virtual environment calls the AWS CLI.
+# The workflow's jobs install no packages. There, Python runs without a virtual environment and calls the AWS CLI.
 release_python = PYTHONPATH=eventsapp $(if $(CI),python3,$(python))
 
 shift: $(if $(CI),,$(installed)) ## move a stage's traffic to the newest versions, after make apply: make shift STAGE=prod (ALARMS=off)
 	@$(release_python) terraform/shift.py "$(STAGE)" "$$ALARMS"
 
-rollback: $(if $(CI),,$(installed)) ## move a stage's traffic back to the versions before the last release: make rollback STAGE=prod
+rollback: $(if $(CI),,$(installed)) ## move a stage's traffic back to the previous versions: make rollback STAGE=prod
 	@$(release_python) terraform/rollback.py "$(STAGE)" "$$RELEASE"
 
 url: ## print the URL of the stage that was planned last
@@ -149,13 +149,13 @@ restore-drill: $(installed) ## restore events on an emulated AWS of its own, wit
 
 restore_cli = $(python) eventsapp/restore_cli.py $@ --stage "$(STAGE)"
 
-restore-events: $(installed) ## restore a table as it was at a time: make restore-events STAGE=prod AT=2026-01-31T09:30:00Z
+restore-events: $(installed) ## restore a table to a point in time: make restore-events STAGE=prod AT=2026-01-31T09:30:00Z
 	@$(restore_cli) --from "$(or $(FROM),events)" --to "$(or $(TO),events-restored)" --at "$(AT)"
 
-compare-events: $(installed) ## count what a table lacks: make compare-events STAGE=prod FROM=events TO=events-restored
+compare-events: $(installed) ## count the items that are missing in another table: make compare-events STAGE=prod FROM=events TO=events-restored
 	@$(restore_cli) --from "$(FROM)" --to "$(TO)"
 
-copy-events: $(installed) ## copy what a table lacks: make copy-events STAGE=prod FROM=events-restored TO=events LIFT_POLICY=1
+copy-events: $(installed) ## copy the items that are missing in another table: make copy-events STAGE=prod FROM=events-restored TO=events LIFT_POLICY=1
 	@$(restore_cli) --from "$(FROM)" --to "$(TO)" $(if $(LIFT_POLICY),--lift-policy)
 
 dashboard-picture: $(installed) ## draw docs/dashboard.svg again: deploy to an emulated AWS, send requests, read the metrics

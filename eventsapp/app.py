@@ -147,7 +147,7 @@ def posted_events(request: Request) -> event.Content | list[batch.Entry]:
     if media_type == media_types.CLOUDEVENTS:
         return batch.parse(body, cloudevents.check)
     if media_type == media_types.CLOUDEVENT:
-        return cloudevents.parse(body)  # its headers may repeat the attributes of the body
+        return cloudevents.parse(body)  # ignores `ce-` headers: they may repeat attributes of the body
     return cloudevents.parse_binary(attributes, headers.of(request, "content-type"), body)
 
 

@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 from aws_errors import explained
 from token_stage import client_of, deployed_name, stage_names
 
-PAUSE = 3  # seconds between two looks; AWS permits an account five of these calls a second
-OVERLAP = 60  # seconds that each look goes back, because a line can arrive late
+PAUSE = 3  # seconds between two reads; AWS permits an account five of these calls a second
+OVERLAP = 60  # seconds that each read goes back, because a line can arrive late
 UNITS = {"m": 60, "h": 3600, "d": 86_400}  # seconds
 SHOWN_FIRST = ("message", "outcome", "method", "resource", "status")
 NOT_SHOWN = ("extended_request_id", "trace_id", "time", "timestamp", "level", "tls", "_aws")
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
         sys.exit(exc.exit_code)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)  # as a shell reports Ctrl-C
-    except BrokenPipeError:  # of `make logs | head`
+    except BrokenPipeError:  # the other program has ended, as in `make logs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -88,12 +88,12 @@ def explain(error: ClientError, stage: str) -> str:
     if code == "AccessDeniedException":
         return f"{message}: your credentials need logs:FilterLogEvents on the log groups of event-api-{stage}."
     if code in ("ExpiredTokenException", "UnrecognizedClientException"):
-        return f"your AWS credentials are not valid, or no longer ({message}): log in again."
+        return f"your AWS credentials are not valid or have expired ({message}): log in again."
     return str(error)
 
 
 class StageLogs:
-    """The logs of a stage in CloudWatch Logs. Raises what `explained` explains."""
+    """The logs of a stage in CloudWatch Logs. `explained` handles the errors that it raises."""
 
     def __init__(self, stage: str) -> None:
         self._client: BaseClient = client_of("logs", stage)

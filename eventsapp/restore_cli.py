@@ -18,7 +18,7 @@ MAX_SHOWN = 20  # keys of items that differ
 
 
 def main(arguments: list[str]) -> None:
-    """Run a command. An error ends it with a sentence."""
+    """Run a command. On an error, print one sentence and exit."""
     try:
         commands.main(arguments, standalone_mode=False)
     except (click.ClickException, TableCopyError, TokenAdminError, ClientError, BotoCoreError) as exc:
@@ -58,14 +58,14 @@ def tables(stage: str, from_table: str, to_table: str) -> tuple[BaseClient, str,
 
 @click.group()
 def commands() -> None:
-    """Restore a table, and bring tables together."""
+    """Restore a table, or compare and copy tables."""
 
 
 @commands.command("restore-events")
 @options
 @click.option("--at", required=True, type=point_in_time)
 def restore_events(stage: str, from_table: str, to_table: str, at: datetime | None) -> None:
-    """Restore a table to another one, as it was at a time."""
+    """Restore a table to a point in time, as a new table."""
     client, source, target = tables(stage, from_table, to_table)
     start = time.monotonic()
     click.echo(f"Restoring {source} to {target}, as it was at {at or 'the latest possible time'} ...", err=True)
@@ -76,7 +76,7 @@ def restore_events(stage: str, from_table: str, to_table: str, at: datetime | No
 @commands.command("compare-events")
 @options
 def compare_events(stage: str, from_table: str, to_table: str) -> None:
-    """Count the items that another table lacks; change nothing."""
+    """Count the items that are missing in another table. Change nothing."""
     client, source, target = tables(stage, from_table, to_table)
     report(TablePair(client, source, target).compare(), "missing", source, target)
 
@@ -85,7 +85,7 @@ def compare_events(stage: str, from_table: str, to_table: str) -> None:
 @options
 @click.option("--lift-policy", is_flag=True)
 def copy_events(stage: str, from_table: str, to_table: str, lift_policy: bool) -> None:
-    """Copy the items that another table lacks."""
+    """Copy the items that are missing in another table."""
     client, source, target = tables(stage, from_table, to_table)
     report(TablePair(client, source, target).copy_missing(lift_policy), "copied", source, target)
 

@@ -1,4 +1,4 @@
-"""Restores a table to a point in time, and copies the items that a table lacks from another one. Not shipped."""
+"""Restores a table to a point in time, and copies items that are missing in another table. Not shipped."""
 
 import contextlib
 import time
@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, WaiterError
 
 SEGMENTS = 8  # parts of a table that are read at the same time
 KEYS_PER_READ = 100  # DynamoDB's limit for BatchGetItem
-POLICY_SECONDS = 120  # how long DynamoDB may still apply a policy that was removed
+POLICY_SECONDS = 120  # DynamoDB may still apply a removed policy for this time
 
 Item = dict[str, Any]
 
@@ -22,9 +22,9 @@ class TableCopyError(Exception):
 
 
 class Comparison(NamedTuple):
-    """How the items of a table compare to those of another one with the same keys."""
+    """The differences between the items of two tables."""
 
-    missing: int  # items that the other table lacked; expired ones are not counted
+    missing: int  # items that were missing in the other table, without expired items
     equal: int
     different: list[str]  # the keys of items that differ
 
@@ -35,7 +35,7 @@ class Comparison(NamedTuple):
 def restore(client: BaseClient, source: str, target: str, at: datetime | None) -> None:
     """Restore a table to a new one, as it was at a time (None: the latest possible), and wait until it is usable.
 
-    The new table has the source's key of KMS. Raises TableCopyError.
+    The new table uses the source's KMS key. Raises TableCopyError.
     """
     description = client.describe_table(TableName=source)["Table"]
     encryption = description.get("SSEDescription", {})
@@ -58,7 +58,7 @@ def restore(client: BaseClient, source: str, target: str, at: datetime | None) -
 
 
 class TablePair:
-    """A table, and another one that may lack some of its items. Both have the same key."""
+    """A source table, and a target table that may lack some of its items. Both have the same key."""
 
     def __init__(self, client: BaseClient, source: str, target: str) -> None:
         """Raises TableCopyError."""
@@ -73,7 +73,7 @@ class TablePair:
         return self._for_all_items(lambda item: None)
 
     def copy_missing(self, lift_policy: bool = False) -> Comparison:
-        """Copy the items that the target lacks, with every attribute. Never change an item that is there.
+        """Copy the items that the target lacks, with every attribute. Never change an item of the target.
 
         With `lift_policy`, remove the target's policy before, and set it again after. Raises TableCopyError.
         """

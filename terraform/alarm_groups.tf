@@ -1,4 +1,4 @@
-# Groups of alarms: a group sends one message, however many of its members are in alarm. The message names the members.
+# Groups of alarms: a group sends one message, also if several members are in alarm. The message names the members.
 locals {
   # The store's problems make API and functions fail too. Then only the group `store` sends a message.
   alarm_groups = { for name, group in {
@@ -7,7 +7,7 @@ locals {
       members = keys(local.store_alarms)
     }
     failing = {
-      means   = "The API or a function fails, and not because of the store"
+      means   = "The API or a function fails, and the store is not the cause"
       members = [for name in concat(keys(local.api_alarms), keys(local.function_alarms)) : name if name != "altered"]
     }
     refused = {

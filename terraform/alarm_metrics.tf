@@ -1,5 +1,5 @@
-# Metrics that AWS does not have: CloudWatch counts lines of the logs. The namespace has the stage's name, because a metric
-# with a dimension has no default value.
+# AWS does not have these metrics, so CloudWatch counts lines of the logs. The namespace has the stage's name, because a
+# metric with a dimension has no default value.
 locals {
   metrics = "event-api/${var.stage}"
 

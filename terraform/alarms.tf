@@ -1,4 +1,4 @@
-# The alarms of the stage. docs/runbook.md says for each what it means and what to do.
+# The alarms of the stage. docs/runbook.md has a section for each: what it means, and what to do.
 #
 # One cause often triggers several alarms. So most alarms do nothing themselves: they are members of a group
 # (alarm_groups.tf), and only the group sends a message.
@@ -6,13 +6,13 @@ locals {
   # Each alarm's short name => its full name. This contains the groups too.
   alarm_names = { for name in concat(keys(local.alarms), keys(local.alarm_groups)) : name => "event-api-${var.stage}-${name}" }
 
-  # The alarms that take a bad release back. Others mean the load, the store or the callers.
+  # The alarms that roll a release back. The causes of the other alarms are load, the store or the callers.
   release_alarms = [
     for name in ["api-5xx", "api-handler-errors", "api-handler-slow", "authorizer-failures", "authorizer-slow", "altered"] :
     local.alarm_names[name] if contains(keys(local.alarms), name)
   ]
 
-  # Each alarm's short name => what it counts. `at` is the count in one minute that is too much. `section` is the runbook's
+  # Each alarm's short name => its metric. The alarm fires at the count `at` in one minute. `section` is the runbook's
   # section, if it has another name than the alarm.
   alarms = {
     for name, alarm in merge(local.api_alarms, local.function_alarms, local.store_alarms, local.caller_alarms) :
@@ -64,7 +64,7 @@ locals {
     } },
     { for name, function in local.functions_by_name : "${name}-slow" => {
       section    = "slow-functions"
-      means      = "one call of the function in a hundred took too many milliseconds"
+      means      = "one call of the function in a hundred took too long"
       namespace  = "AWS/Lambda"
       metric     = "Duration"
       statistic  = "p99"
@@ -160,7 +160,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
 
   comparison_operator = "GreaterThanOrEqualToThreshold"
   threshold           = each.value.at
-  # The alarm ends after five good minutes, so that a problem that comes and goes sends one message.
+  # The alarm ends after five good minutes, so that a repeated problem sends one message.
   evaluation_periods  = 5
   datapoints_to_alarm = try(each.value.minutes, 1)
   treat_missing_data  = "notBreaching" # an idle API has no data

@@ -15,7 +15,7 @@ CLI_NAMES = {"codedeploy": "deploy"}  # services that have another name in the A
 
 
 class CallFailed(Exception):
-    """Raised when AWS refuses a call, or does not respond; says which call, and why."""
+    """Raised when AWS refuses a call, or does not respond; the text names the call and the reason."""
 
 
 def calls_of(stage: str) -> Call:
@@ -54,7 +54,7 @@ def call_by_cli(service: str, operation: str, **members: Any) -> dict[str, Any]:
             [*command, "--cli-input-json", json.dumps(members)], capture_output=True, text=True, check=False
         )
     except FileNotFoundError as exc:
-        raise CallFailed("the AWS CLI is not installed: https://aws.amazon.com/cli/") from exc
+        raise CallFailed("the AWS CLI is not installed: install it from https://aws.amazon.com/cli/") from exc
     if run.returncode:
         raise CallFailed(f"{operation} failed: {' '.join(run.stderr.split())}".rstrip("."))
     return dict(json.loads(run.stdout or "{}"))

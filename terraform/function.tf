@@ -1,5 +1,5 @@
 # API Gateway calls these aliases, never the functions. Terraform publishes versions, and points a new alias to the first
-# one. From then on, CodeDeploy moves the alias (release.tf), and a rollback moves it back.
+# one. After that, CodeDeploy moves the alias (release.tf), and a rollback moves it back.
 resource "aws_lambda_alias" "live" {
   name             = "live"
   description      = "The version that API Gateway calls."

@@ -1,5 +1,6 @@
 # CodeDeploy moves the aliases `live` to the newest versions (`make shift`), and back if an alarm fires. Each function
-# has a deployment group of its name. https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-steps-lambda.html
+# has a deployment group with the function's name.
+# https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-steps-lambda.html
 resource "aws_codedeploy_app" "this" {
   name             = "event-api-${var.stage}"
   compute_platform = "Lambda"

@@ -1,6 +1,6 @@
 """Moves a stage back to the versions before its last release: `make rollback` runs this.
 
-It moves the aliases itself, at once. CodeDeploy would refuse to deploy while an alarm is active.
+It moves the aliases itself, at once. CodeDeploy refuses to deploy before an alarm has ended.
 """
 
 import sys
@@ -10,9 +10,9 @@ from traffic import Function, Release, ReleaseFailed, Report, functions_of, stag
 
 
 def roll_back(call: Call, stage: str, report: Report, name: str | None = None) -> dict[str, Release]:
-    """Roll back the last release, or the release of a name if it is live. Return what it was, by the function's name.
+    """Roll back the last release, or the release `name` if it is live. Return it, by the function's name.
 
-    A running release is stopped first. Raises ReleaseFailed if there is nothing before.
+    A running release is stopped first. Raises ReleaseFailed if there is no earlier version.
     """
     functions = functions_of(call, stage, report)
     found = [(function.name, stop(function, report)) for function in functions]
@@ -35,7 +35,7 @@ def roll_back(call: Call, stage: str, report: Report, name: str | None = None) -
 
 
 def stop(function: Function, report: Report) -> Release | None:
-    """Stop a function's running deployment. Return its release; None if none is running, or if it is of no release."""
+    """Stop a function's running deployment. Return its release; None if nothing runs, or it belongs to no release."""
     running = function.running()
     if running is None:
         return None

@@ -14,7 +14,7 @@ from traffic import Ended, Function, Release, ReleaseFailed, Report, functions_o
 def shift(call: Call, stage: str, report: Report, with_alarms: bool = True) -> str | None:
     """Release the newest versions. Return the release's name; None if they are live already.
 
-    Raises ReleaseFailed if a function went back to its version before: then all functions are back.
+    Raises ReleaseFailed if a function was rolled back. Then all functions have their previous versions.
     """
     functions = functions_of(call, stage, report)
     for function in functions:
@@ -64,7 +64,7 @@ def run(functions: list[Function], releases: dict[str, Release], report: Report,
 
 
 def take_back(functions: list[Function], releases: dict[str, Release], report: Report) -> None:
-    """Let every function of a failed release run its version before. CodeDeploy has moved back the one that failed."""
+    """Move every function of a failed release back. CodeDeploy has already moved the function that failed."""
     for function in functions:
         release = releases.get(function.name)
         if release and function.alias() != (release.before, {}):
@@ -81,7 +81,7 @@ def main(stage: str, alarms: str = "") -> None:
     except (CallFailed, ReleaseFailed) as exc:
         sys.exit(f"make shift: {exc}.")
     except KeyboardInterrupt:
-        sys.exit(f"make shift: interrupted. CodeDeploy goes on; `make rollback STAGE={stage}` stops it.")
+        sys.exit(f"make shift: interrupted. CodeDeploy continues; `make rollback STAGE={stage}` stops it.")
     print(release or "")
 
 

@@ -10,8 +10,8 @@ locals {
   events_table = aws_dynamodb_table.events[var.events_tables[0]]
 }
 
-# AWS restores a table without time to live, recovery, tags, deletion protection and policy. Terraform takes the table
-# over and sets them.
+# AWS restores a table without time to live, recovery, tags, deletion protection and policy. Terraform imports the table
+# and sets them.
 import {
   for_each = setintersection(var.events_tables, [local.restored])
 

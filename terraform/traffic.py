@@ -1,7 +1,7 @@
 """The traffic of a stage's two functions: their versions, the alias `live`, and the deployments that shift it.
 
 A release is what one `make shift` starts: at most one deployment for each function. The deployments' descriptions have
-the release's name and both versions, so that a rollback finds the version before.
+the release's name and both versions, so that a rollback finds the previous version.
 """
 
 import json
@@ -15,19 +15,19 @@ from aws_calls import Call
 
 STAGES = Path(__file__).resolve().parent / "stages"
 ALIAS = "live"
-POLL_SECONDS = 5.0  # between two looks at a running deployment
-RUNNING = ("Created", "Queued", "InProgress", "Baking", "Ready")  # all states of CodeDeploy but the final ones
+POLL_SECONDS = 5.0  # between two checks of a running deployment
+RUNNING = ("Created", "Queued", "InProgress", "Baking", "Ready")  # all states of CodeDeploy except the final ones
 DESCRIPTION = re.compile(r"Release (?P<release>\S+): version (?P<before>\d+) to (?P<after>\d+)")
 
 Report = Callable[[str], None]
 
 
 class ReleaseFailed(Exception):
-    """Raised when a release or a rollback does not end as wanted; says what is live now, and what to do."""
+    """Raised when a release or a rollback fails; the text says which versions are live, and what to do."""
 
 
 class Release(NamedTuple):
-    """What a deployment did to one function: the release's name, and the versions before and after."""
+    """A release of one function: the release's name, and the versions before and after."""
 
     name: str
     before: str
@@ -99,9 +99,9 @@ class Function:
         return next(iter(self._deployments(includeOnlyStatuses=list(RUNNING))), None)
 
     def arrival(self) -> Release | None:
-        """Return the release that brought the version of the alias; None if that was the stage's first version."""
+        """Return the release that moved the alias to its version; None if that is the stage's first version."""
         version = self.alias().version
-        # The deployment is younger than the version, so few deployments are left to look at.
+        # A deployment starts after its version was published, so older deployments need no check.
         published = self.versions()[int(version)]
         found = self._deployments(includeOnlyStatuses=["Succeeded"], createTimeRange={"start": published})
         releases = [release for name in found if (release := self.release_of(name)) and release.after == version]
@@ -167,5 +167,5 @@ def described(alias: Alias) -> str:
 
 
 def moves(releases: dict[str, Release]) -> str:
-    """Return in words what versions the functions of a release have."""
+    """Return in words the versions before and after, for each function of a release."""
     return ", ".join(f"{name} {release.before} to {release.after}" for name, release in releases.items())

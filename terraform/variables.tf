@@ -226,14 +226,13 @@ variable "traffic_shift" {
 
 variable "alarms" {
   description = <<-EOT
-    Counts in one minute at which an alarm is raised, and milliseconds for `slow_ms`. Each has a default. null is no
-    alarms.
+    Counts in one minute at which an alarm fires, and milliseconds for `slow_ms`. Each has a default. null: no alarms.
   EOT
   type = object({
     server_errors       = optional(number, 5)   # responses with 500 or more
-    function_errors     = optional(number, 1)   # calls that crashed or took too long
+    function_errors     = optional(number, 1)   # calls that crashed or timed out
     function_throttles  = optional(number, 5)   # calls that Lambda refused
-    authorizer_failures = optional(number, 5)   # tokens that could not be checked
+    authorizer_failures = optional(number, 5)   # tokens that the authorizer could not check
     store_unavailable   = optional(number, 5)   # responses with `store-unavailable`
     store_throttles     = optional(number, 100) # requests that DynamoDB throttled; the function retries them
     store_errors        = optional(number, 5)   # requests that DynamoDB failed to handle
@@ -256,7 +255,7 @@ variable "alarms" {
 }
 
 variable "alarm_email" {
-  description = "E-mail address that gets the alarms. AWS first sends it a link to confirm. null is no e-mail."
+  description = "E-mail address that gets the alarms. AWS first sends a link, which somebody must open. null: no e-mail."
   type        = string
   default     = null
 

@@ -41,7 +41,7 @@ def faults(value: Any, schema: Any) -> list[str]:
 
 
 def resolved(member: dict[str, Any]) -> dict[str, Any]:
-    """Return a part of the document, or what its reference names."""
+    """Return a part of the document. Follow its reference, if it is one."""
     if "$ref" not in member:
         return member
     target: Any = DOCUMENT
@@ -57,7 +57,7 @@ def operation(method: str, path: str) -> dict[str, Any] | None:
 
 
 def undocumented(method: str, target: str, response: Response) -> list[str]:
-    """Return what the document does not say of a response to a request. Nothing, if it has no such operation."""
+    """Return the differences between a response and the document; none if the document lacks the operation."""
     declared = operation(method, target.partition("?")[0])
     if declared is None:
         return []

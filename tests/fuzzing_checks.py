@@ -8,7 +8,7 @@ RULES = {"cursor", "from", "to"}  # parameters with rules that a schema cannot e
 
 @schemathesis.check
 def valid_request_is_accepted(_context, response, case) -> None:
-    """A request that matches the document is not refused, but for the rules that a schema cannot express."""
+    """The API accepts a request that matches the document, except for rules that a schema cannot express."""
     mode = case.meta.generation.mode if case.meta else None
     if mode is None or not mode.is_positive or case.method == "HEAD" or response.status_code not in REFUSALS:
         return

@@ -1,4 +1,4 @@
-"""`make breaking`: what a new docs/openapi.json takes away from callers of the released one."""
+"""`make breaking`: it finds changes of docs/openapi.json that break callers of the last release."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""docs/openapi.json in the hands of other tools: a fuzzer, and generated clients."""
+"""docs/openapi.json, used by other tools: a fuzzer, a linter and generated clients."""
 
 import json
 import os

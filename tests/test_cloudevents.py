@@ -256,7 +256,7 @@ def test_expensive_headers_are_read_in_time(text: str) -> None:
 
 @pytest.mark.parametrize(("accept", "media_type"), ACCEPTS)
 def test_accept_header_is_read(accept: str, media_type: str) -> None:
-    """CloudEvents are chosen if they are named with at least the quality of plain JSON."""
+    """The response is a CloudEvent if Accept names it with at least the quality of plain JSON."""
     assert media_types.prefers_cloudevent(accept) == (media_type == CLOUDEVENT)
 
 

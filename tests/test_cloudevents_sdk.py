@@ -22,7 +22,7 @@ def a_cloudevent(**attributes: Any) -> CloudEvent:
 
 
 def post_message(api: Api, message: HTTPMessage) -> Response:
-    """Post what the SDK made."""
+    """Post a message of the SDK."""
     return api.request("POST", "/events", message.body, message.headers)
 
 
@@ -61,7 +61,7 @@ MODES = [post_structured, post_binary, post_batch]
 
 @pytest.mark.parametrize("first", MODES, ids=lambda mode: mode.__name__)
 def test_sdk_and_api_agree(local_api: Api, first: Post) -> None:
-    """What the SDK posts in any mode is stored once, and what it reads is what it sent."""
+    """An event that the SDK posts in each mode is stored once. The SDK reads the event that it sent."""
     sent = a_cloudevent(
         subject="orders/1001 €", time=datetime(2026, 1, 31, 9, 30, 0, 500, UTC), datacontenttype="application/json",
         dataschema="https://example.com/schemas/order-v2.json", traceparent="00-0af7651916cd43dd", note='a "b" 100%',

@@ -240,7 +240,7 @@ def test_other_media_type_in_binary_mode_gets_415(api: Api, content_type: str | 
 
 @pytest.mark.parametrize("parameters", ["; charset=utf-8", ';charset="UTF-8"', "; charset=UTF-8; a=b", ";"])
 def test_parameters_of_the_media_type(api: Api, parameters: str) -> None:
-    """charset=utf-8 says nothing new, and other parameters are ignored."""
+    """charset=utf-8 makes no difference, and other parameters are ignored."""
     for media_type, body in (
         (CLOUDEVENT, a_cloudevent()), (CLOUDEVENT.title(), a_cloudevent()), (CLOUDEVENTS, [a_cloudevent()]),
     ):  # fmt: skip
@@ -249,7 +249,7 @@ def test_parameters_of_the_media_type(api: Api, parameters: str) -> None:
 
 
 def test_charset_of_binary_mode_does_not_change_the_content(api: Api) -> None:
-    """application/json, also with charset=utf-8, is what a missing datacontenttype means."""
+    """A missing datacontenttype means application/json. charset=utf-8 makes no difference."""
     sent = a_cloudevent()
     etag = post_structured(api, sent).headers["etag"]
     for media_type in ("application/json", "application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"'):
@@ -303,7 +303,7 @@ PLAIN = "application/json"
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_accept_chooses_the_representation(api: Api, method: str) -> None:
-    """A CloudEvent is returned to a caller who asks for it. Everybody else gets plain JSON, and nobody 406."""
+    """A caller who asks for a CloudEvent gets it. All other callers get plain JSON. No caller gets 406."""
     event = an_event()
     post(api, event)
     for accept, media_type in ACCEPTS:

@@ -92,6 +92,6 @@ FIELDS = st.fixed_dictionaries(
 
 @given(document=st.one_of(FIELDS, VALUES))
 def test_schema_is_never_stricter_than_the_handler(document: Any) -> None:
-    """Whatever is posted: the schema accepts what the handler accepts."""
+    """The schema accepts every body that the handler accepts."""
     body = json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass")
     assert accepts(EVENT_SCHEMA, body) or not handler_accepts(body)

@@ -95,7 +95,7 @@ def send(api: InProcessApi, request: examples.Request) -> Response:
 
 
 def test_api_sends_every_example(callers: dict[Any, InProcessApi]) -> None:
-    """The API responds to each example's request as the document says: status, headers and body, but for the times."""
+    """The API responds to each example's request as the document says: status, headers and body, except the times."""
     for example in EXAMPLES:
         response = send(callers[example.request.token], example.request)
         assert response.status == example.status, (example.name, response)
@@ -107,7 +107,7 @@ def test_api_sends_every_example(callers: dict[Any, InProcessApi]) -> None:
 
 
 def test_gateway_sends_every_rare_example() -> None:
-    """The errors that no request can bring about are those of API Gateway's configuration."""
+    """Some errors have no request that causes them. Their examples are API Gateway's configured responses."""
     templates = [gateway_response(error)["responseTemplates"] for error in GATEWAY_PROBLEMS.values()]
     sent = [json.loads(template["application/json"]) for template in templates]
     for error in examples.RARE:

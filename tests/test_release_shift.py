@@ -161,7 +161,7 @@ def _stage(running_stage: Stage) -> Stage:
 
 
 def test_first_version_needs_no_release(running_stage: Stage) -> None:
-    """A new stage's aliases point to the first versions: there is nothing to shift, and nothing to go back to."""
+    """A new stage's aliases point to the first versions: there is nothing to shift, and no earlier version."""
     assert running_stage.live() == (1, 1)
     assert running_stage.shift() is None
     assert running_stage.lines == ["The newest versions of emulated are live already: nothing to shift."]
@@ -205,7 +205,7 @@ def test_canary_sends_a_tenth_of_the_traffic_to_the_new_version(stage: Stage) ->
 
 
 def test_alarm_takes_the_whole_release_back(stage: Stage) -> None:
-    """If an alarm fires, both functions run their versions before. The error says why, and what comes next."""
+    """If an alarm fires, both functions go back to their previous versions. The error says why, and what to do."""
     stage.configure(CANARY)
     stage.publish(API, AUTHORIZER)
     api, authorizer = stage.live()
@@ -265,7 +265,7 @@ def test_running_release_is_waited_for(stage: Stage) -> None:
 
 
 def test_rollback_stops_a_running_release(stage: Stage) -> None:
-    """A rollback during a shift stops it: the versions before get all traffic."""
+    """A rollback during a shift stops it: the previous versions get all traffic."""
     stage.configure(CANARY)
     stage.publish(API, AUTHORIZER)
     before = stage.live()
@@ -278,7 +278,7 @@ def test_rollback_stops_a_running_release(stage: Stage) -> None:
 
 
 def test_rollback_goes_back_release_by_release(stage: Stage) -> None:
-    """Each rollback goes back one release that was live. It skips versions that CodeDeploy took back."""
+    """Each rollback goes back one release that was live. It skips versions that CodeDeploy rolled back."""
     stage.publish(API)
     stage.shift()
     first = stage.live()[0]
@@ -300,7 +300,7 @@ def test_rollback_goes_back_release_by_release(stage: Stage) -> None:
 
 
 def test_only_the_named_release_is_rolled_back(stage: Stage) -> None:
-    """The workflow names its release. If that is not live, or no longer, nothing moves."""
+    """The workflow names its release. If that release is not live, nothing moves."""
     stage.publish(API)
     release = stage.shift()
     live = stage.live()

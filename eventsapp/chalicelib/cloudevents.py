@@ -1,7 +1,7 @@
-"""Maps CloudEvents 1.0 to events and back. Pure: no AWS, no HTTP.
+"""Converts CloudEvents 1.0 to events and back. Pure: no AWS, no HTTP.
 
-https://github.com/cloudevents/spec/tree/v1.0.2/cloudevents has the rules of attributes, of their JSON format, and of
-binary mode, which has each attribute in a header.
+The rules of attributes, of the JSON format, and of binary mode, in which each attribute is a header:
+https://github.com/cloudevents/spec/tree/v1.0.2/cloudevents
 """
 
 import itertools
@@ -113,7 +113,7 @@ def check(document: Any, may_be_too_deep: bool) -> Content:
     """Return the content of a parsed CloudEvent. Raises InvalidEvent."""
     if not isinstance(document, dict):
         return event.check(document, may_be_too_deep)  # raises InvalidEvent
-    # A null attribute counts as absent (JSON format, 2.2). Data that is null is data.
+    # CloudEvents treats an attribute that is null as absent (JSON format, 2.2). But `data` that is null is data.
     members = {name: value for name, value in document.items() if value is not None or name == "data"}
     faults = {fault.pointer: fault for fault in itertools.islice(_attribute_faults(members), MOST_FAULTS + 1)}
     fields = {field: members[name] for name, field in FIELD_OF.items() if name in members}
@@ -138,7 +138,7 @@ def document_of(stored: Event) -> dict[str, Any]:
 
 
 def _attribute_faults(members: dict[str, Any]) -> Iterator[Fault]:
-    """Yield the faults that a plain event cannot have."""
+    """Yield the faults that only a CloudEvent can have."""
     if members.get("specversion") != VERSION:
         yield from _fault("specversion", members, f"the string {VERSION}")
     if "id" not in members:
@@ -176,7 +176,7 @@ def _fault(name: str, members: dict[str, Any], rule: str) -> Iterator[Fault]:
 
 
 def _is_extension(value: Any) -> bool:
-    """Tell whether a value is a Boolean, an Integer or a String of CloudEvents. A number is still its text (Raw)."""
+    """Tell whether a value is a Boolean, an Integer or a String of CloudEvents. A number is JSON text (Raw) here."""
     if isinstance(value, Raw):
         text = bytes(value).decode()
         return _INTEGER.fullmatch(text) is not None and -(2**31) <= int(text) < 2**31
@@ -184,7 +184,7 @@ def _is_extension(value: Any) -> bool:
 
 
 def _in_header(name: str, lines: Sequence[str]) -> str | InvalidValue:
-    """Return the value of an attribute in a header, or what is wrong with it."""
+    """Return the value of an attribute in a header, or its fault."""
     if name in _NOT_IN_HEADERS:
         return InvalidValue(f"is {_NOT_IN_HEADERS[name]} in binary mode: send no header {HEADER_PREFIX}{name}")
     if len(lines) != 1:
@@ -196,7 +196,7 @@ def _in_header(name: str, lines: Sequence[str]) -> str | InvalidValue:
 
 
 def _decoded(text: str) -> str:
-    """Return the text that a header's value means (HTTP binding, 3.1.3.2). Raises ValueError, which says what to do."""
+    """Return the decoded value of a header (HTTP binding, 3.1.3.2). Raises ValueError; its text says what to do."""
     if not _HEADER_TEXT.fullmatch(text):
         raise ValueError("has a character that is not printable ASCII: send it percent-encoded, in UTF-8")
     quoted = _QUOTED.fullmatch(text)

@@ -9,7 +9,7 @@ import re
 
 METHODS = "GET, HEAD, POST"
 REQUEST_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match"  # that a page may send
-CLOUDEVENT_HEADER = re.compile(r"(?<![^ \t,])ce-[a-z0-9]+(?![^ \t,])")  # that a page may send, too
+CLOUDEVENT_HEADER = re.compile(r"(?<![^ \t,])ce-[a-z0-9]+(?![^ \t,])")  # that a page may also send
 RESPONSE_HEADERS = "ETag, Location, Link, Idempotent-Replayed, Retry-After, WWW-Authenticate"  # that a page may read
 MAX_AGE = 7200  # seconds that a browser caches a preflight; Chromium's own limit
 
@@ -47,8 +47,8 @@ def response_headers(origin: str | None, *vary: str) -> dict[str, str]:
 def preflight_headers(origin: str | None, requested: str) -> dict[str, str]:
     """Return the headers of the 204 response to a preflight with this Access-Control-Request-Headers header.
 
-    The names of a CloudEvent's headers are the page's own, so a fixed list cannot have them. `*` is no help: some
-    browsers do not know it.
+    A page chooses the names of a CloudEvent's headers, so a fixed list cannot contain them. Some browsers do not
+    support `*`.
     """
     headers = response_headers(origin)
     if "Access-Control-Allow-Origin" not in headers:

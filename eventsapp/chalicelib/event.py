@@ -103,7 +103,7 @@ class Event(CallerFields, frozen=True, kw_only=True):
 
 
 def digest_of(event: Content | Event) -> str:
-    """Return the digest of an event's content: of everything but `created_at`.
+    """Return the digest of an event's content: of all fields except `created_at`.
 
     Raises ValueError if `cloudevent` is not the canonical text of attributes.
     """
@@ -132,9 +132,9 @@ def attributes_of(event: Content | Event) -> dict[str, Any]:
 
 
 def _attribute_texts(event: Content | Event) -> dict[str, str]:
-    """Return the attributes as binary mode has them: as texts, and always with a media type.
+    """Return the attributes as in binary mode: each value is text, and there is always a media type.
 
-    So the three modes of a CloudEvent have one digest.
+    So a CloudEvent has the same digest in all three modes.
     """
     texts = {
         name: value if isinstance(value, str) else lossless_json.canonical(value).decode()

@@ -90,7 +90,7 @@ def _value_faults(value: Any, path: tuple[str, ...]) -> Iterator[Fault]:
 
 
 def pointer_to(*path: str) -> str:
-    """Return the JSON pointer to a path of keys; a long one is cut."""
+    """Return the JSON pointer to a path of keys; shorten a long one."""
     pointer = ""
     for key in path:
         part = key.encode(errors="backslashreplace").decode().replace("~", "~0").replace("/", "~1")

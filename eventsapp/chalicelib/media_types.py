@@ -5,7 +5,7 @@ import re
 JSON = "application/json"
 CLOUDEVENT = "application/cloudevents+json"
 CLOUDEVENTS = "application/cloudevents-batch+json"
-HEADER_PREFIX = "ce-"  # of the headers that have a CloudEvent's attributes in binary mode
+HEADER_PREFIX = "ce-"  # of headers that have a CloudEvent's attributes in binary mode
 POSTED = (JSON, CLOUDEVENT, CLOUDEVENTS)  # of the bodies that POST reads
 EXPECTED = f"Send the event with Content-Type: {JSON}, {CLOUDEVENT} or {CLOUDEVENTS}."
 
@@ -20,20 +20,20 @@ def split(text: str) -> tuple[str, list[tuple[str, str]]]:
 
 
 def is_default(text: str) -> bool:
-    """Tell whether a text says no more than that the content is JSON in UTF-8."""
+    """Tell whether a media type says only that the content is JSON in UTF-8."""
     media_type, parameters = split(text)
     return media_type == JSON and all(pair == ("charset", "utf-8") for pair in parameters)
 
 
 def is_other_json(media_type: str) -> bool:
-    """Tell whether a media type is JSON (its subtype is json or ends in +json), and no format of CloudEvents."""
+    """Tell whether a media type is JSON (its subtype is json or ends in +json), but not a format of CloudEvents."""
     return media_type.endswith(("/json", "+json")) and not media_type.startswith("application/cloudevents")
 
 
 def prefers_cloudevent(accept: str) -> bool:
-    """Tell whether an Accept header asks for a CloudEvent more than for plain JSON (RFC 9110, 12.5.1).
+    """Tell whether an Accept header prefers a CloudEvent to plain JSON (RFC 9110, 12.5.1).
 
-    If it names CloudEvents and gives both the same quality, it asks for a CloudEvent.
+    If the header names CloudEvents, and both have the same quality, it prefers a CloudEvent.
     """
     ranges: dict[str, float] = {}
     for element in accept.split(","):

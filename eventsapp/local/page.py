@@ -17,7 +17,7 @@ FILES = Path(__file__).parent / "page_files"
 DOCUMENT = settings.APP_DIR.parent / "docs" / "openapi.json"
 SCALAR = ("flask-openapi-scalar", "flask_openapi_scalar/templates/scalar/js/scalar.standalone.js")
 
-# Scalar writes its styles into the page. Scripts come from this server only, and nothing may be sent elsewhere.
+# Scalar writes its styles into the page. Scripts and requests are limited to this server.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'"

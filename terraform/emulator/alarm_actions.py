@@ -1,7 +1,7 @@
 """Publishes the messages of alarms: the topic and its key must permit it, and another alarm can suppress them.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Create_Composite_Alarm_Suppression.html
-ministack publishes always, and drops the suppressor of a composite alarm.
+ministack always publishes, and drops the suppressor of a composite alarm.
 """
 
 import logging

@@ -19,7 +19,7 @@ COMPARISONS = {
     "LessThanThreshold": operator.lt,
     "LessThanOrEqualToThreshold": operator.le,
 }
-# AWS looks at more periods than an alarm evaluates. Its documentation shows five for an alarm of three.
+# AWS reads more periods than an alarm evaluates. Its documentation shows five periods for an alarm of three.
 MORE_PERIODS = 2
 NOT_EMULATED = ("Metrics", "ThresholdMetricId", "EvaluateLowSampleCountPercentile", "EvaluationCriteria")
 
@@ -74,7 +74,7 @@ AFTER_EVALUATION: list[Any] = []
 
 
 def evaluate(alarm: dict[str, Any]) -> None:
-    """Move an alarm to the state that its metric has now; a change has the alarm's actions."""
+    """Set an alarm to the present state of its metric. A change runs the alarm's actions."""
     # pylint: disable=protected-access  # ministack's own functions are called
     cloudwatch = service("cloudwatch")
     needed = int(alarm["EvaluationPeriods"])

@@ -1,4 +1,4 @@
-"""Who makes a call of the emulated AWS, and what IAM allows the caller beside the permission for the call itself."""
+"""Who makes a call of the emulated AWS, and what IAM allows the caller besides the permission for the call itself."""
 
 from importlib import import_module
 from typing import Any

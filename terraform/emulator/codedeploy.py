@@ -35,7 +35,7 @@ class CodeDeploy:
         self._numbers = itertools.count(1)
 
     def register(self) -> None:
-        """Let ministack route CodeDeploy's calls to this module, and check the permission for each before."""
+        """Let ministack route CodeDeploy's calls to this module, and first check the permission for each call."""
         app, router, actions = (
             import_module(f"ministack.{name}") for name in ("app", "core.router", "core.iam_actions")
         )
@@ -76,7 +76,7 @@ class CodeDeploy:
             return application_arn(region_and_account, members["applicationName"])
         if "deploymentConfigName" in members:
             return config_arn(region_and_account, members["deploymentConfigName"])
-        return "*"  # among them StopDeployment
+        return "*"  # for StopDeployment and others
 
     # Applications
 
@@ -242,7 +242,7 @@ class CodeDeploy:
         self._tags.setdefault(arn, {}).update({tag["Key"]: tag["Value"] for tag in tags or []})
 
 
-CHECKED = ("CreateDeploymentGroup", "UpdateDeploymentGroup", "CreateDeployment")  # which need further permissions
+CHECKED = ("CreateDeploymentGroup", "UpdateDeploymentGroup", "CreateDeployment")  # calls that need more permissions
 
 
 def config_of(name: str) -> dict[str, Any]:

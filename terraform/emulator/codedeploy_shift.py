@@ -1,6 +1,6 @@
 """A deployment of the emulated CodeDeploy: it shifts an alias to another version, and back if an alarm fires.
 
-Its waiting time follows the clock that a test can set. Each look at the alarms comes before the look at the clock.
+Its waiting time follows the clock that a test can set. It checks the alarms each time before it checks the clock.
 """
 
 import functools
@@ -18,7 +18,7 @@ from .clock import CLOCK
 from .responses import service
 
 FINAL = ("Succeeded", "Failed", "Stopped")
-POLL_SECONDS = 0.3  # between two looks at the alarms
+POLL_SECONDS = 0.3  # between two checks of the alarms
 SERVICE = "codedeploy.amazonaws.com"
 CANARY, LINEAR = "TimeBasedCanary", "TimeBasedLinear"
 
@@ -43,7 +43,7 @@ DEFAULT_CONFIGS: dict[str, dict[str, Any]] = {
 
 
 class Interrupted(Exception):
-    """Raised when a deployment must not go on: its status and AWS's code and message for it."""
+    """Raised when a deployment must stop: its status, and AWS's code and message."""
 
 
 class Deployment:
@@ -67,7 +67,7 @@ class Deployment:
         threading.Thread(target=self._run, daemon=True).start()
 
     def stop(self, rollback: bool | None) -> None:
-        """Let the deployment end before its time. The group says whether it goes back, unless the call does."""
+        """End the deployment early. The group says whether it goes back, unless the call says so."""
         self._rollback_on_stop = rollback
         self._stopped.set()
 
@@ -88,7 +88,7 @@ class Deployment:
             if self._goes_back(""):
                 self._roll_back(alias)
         self.info.update(error, completeTime=time.time())
-        self.info["status"] = status  # last: who sees a final status sees the rest, too
+        self.info["status"] = status  # last: a caller who sees a final status also sees the rest
 
     def _goes_back(self, code: str) -> bool:
         events = {"ALARM_ACTIVE": "DEPLOYMENT_STOP_ON_ALARM", "MANUAL_STOP": "DEPLOYMENT_STOP_ON_REQUEST"}

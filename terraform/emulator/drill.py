@@ -1,6 +1,6 @@
 """The restore drill: restores the events of a stage on an emulated AWS, with the commands of docs/operations.md.
 
-It fails unless the API returns every event that it acknowledged, in each part of the drill.
+In each part, the drill fails if the API does not return every event that it acknowledged.
 """
 
 import json
@@ -27,7 +27,7 @@ Acknowledged = dict[str, str]  # id of an event => its `created_at`
 
 
 class DrillFailed(Exception):
-    """Raised when the API does not return what it acknowledged, or a restored table is not as it must be."""
+    """Raised when the API does not return an acknowledged event, or a restored table has wrong settings."""
 
 
 class RestoreDrill:
@@ -42,7 +42,7 @@ class RestoreDrill:
         self.acknowledged: Acknowledged = {}  # all events that the drill has stored
 
     def run(self) -> None:
-        """Restore the table, let the API use it, bring both tables together, and go back. Raises DrillFailed."""
+        """Restore the table, let the API use it, copy missing events, and switch back. Raises DrillFailed."""
         with step(f"POST /events: {COUNT} events, then the time to restore, then {COUNT} events"):
             before = self.store()
             at = end_of_this_second()
@@ -170,7 +170,7 @@ class RestoreDrill:
 
 
 def end_of_this_second() -> int:
-    """Wait until the present second is over, and return its end (epoch seconds): a restore knows no fractions."""
+    """Wait for the end of this second, and return it (epoch seconds): the time of a restore has no fractions."""
     end = int(time.time()) + 1
     while time.time() <= end:
         time.sleep(0.01)
@@ -178,7 +178,7 @@ def end_of_this_second() -> int:
 
 
 def options(variables: tuple[str, ...]) -> Iterator[str]:
-    """Yield the options that the Makefile makes of its variables."""
+    """Yield the options that the Makefile makes from its variables."""
     for variable in variables:
         name, _, value = variable.partition("=")
         yield f"--{name.lower().replace('_', '-')}"

@@ -1,7 +1,7 @@
 """Observes the requests of the emulated API Gateway: it publishes their metrics, and writes the stage's access log.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
-ministack does neither. Here the request id of the gateway, of its errors and of the function's event is one, as in AWS.
+ministack does neither. As in AWS, the gateway's log, its errors and the function's event have the same request id.
 """
 
 import time

@@ -21,7 +21,7 @@ class Invocation:
     """An invocation that API Gateway makes."""
 
     function: str  # the ARN of a function, version or alias
-    request_id: str = "-"  # Lambda's, once it runs
+    request_id: str = "-"  # Lambda sets it when the invocation runs
 
 
 INVOCATION: ContextVar[Invocation | None] = ContextVar("invocation", default=None)  # the newest of a request

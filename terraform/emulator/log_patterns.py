@@ -1,4 +1,4 @@
-"""Filter patterns of CloudWatch Logs: JSON conditions, and words. What this module does not know is refused.
+"""Filter patterns of CloudWatch Logs: JSON conditions, and words. This module refuses all other patterns.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
 """

@@ -1,6 +1,6 @@
 """Corrects the emulated point-in-time recovery: a restored table is as its source was at that time.
 
-ministack restores the present items, whatever the time. So each table with recovery gets a history here: one entry for
+ministack always restores the present items. So each table with recovery gets a history here: one entry for
 each write, with its time, the item's key and the item before. It is in memory only, and it holds no copies.
 """
 

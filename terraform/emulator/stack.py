@@ -52,10 +52,10 @@ class Stack:
         self.aws = EmulatedAws(folder, self.region)
         self.project = folder / "project"
         self.root = self.project / "terraform"
-        # Values of Terraform's variables in place of the stage's own. A new emulated AWS has no restored table, and alarms
-        # cost nothing on it.
+        # Values of Terraform's variables in place of the stage's own. A new emulated AWS has no restored table, and
+        # alarms cost nothing on it.
         self.settings = {"events_tables": json.dumps(["events"]), "alarms": "{}"}
-        self.ignores_alarms = False  # whether a release goes on while an alarm is active
+        self.ignores_alarms = False  # whether a release ignores active alarms
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -1,5 +1,5 @@
-# A message when the month's costs reach 80 %, or will probably exceed 100 %, of `monthly_budget_usd`. A budget belongs to
-# the account, so a person creates it here: a deployment has no permission for it.
+# AWS sends a message when the month's costs reach 80 % of `monthly_budget_usd`, and when they will probably exceed 100 %.
+# A budget belongs to the account, so a person creates it here. A deployment has no permission for it.
 resource "aws_budgets_budget" "this" {
   count = var.monthly_budget_usd == null ? 0 : 1
 
@@ -9,7 +9,7 @@ resource "aws_budgets_budget" "this" {
   limit_amount = var.monthly_budget_usd
   limit_unit   = "USD"
 
-  # Without the tag, the budget counts these services of the whole account, also what other projects spend on them.
+  # Without the tag, the budget counts these services in the whole account, also the costs of other projects.
   cost_filter {
     name   = var.budget_by_tag ? "TagKeyValue" : "Service"
     values = var.budget_by_tag ? ["user:project$event-api"] : local.budget_services
@@ -29,7 +29,7 @@ resource "aws_budgets_budget" "this" {
 }
 
 locals {
-  # The names that AWS's bills have.
+  # The names of the services on AWS's bills.
   budget_services = [
     "AWS Backup",
     "AWS Key Management Service",

@@ -150,8 +150,8 @@ data "aws_iam_policy_document" "deploy_boundary" {
     resources = ["*"]
   }
 
-  # Of a protected stage's tables and logs, of the alarm on altered events and of the alarms' topic, a deploy role can only
-  # read the settings. Only a person can create, change or delete them. AWS has no condition for "disable recovery" or
+  # A deploy role can only read the settings of a protected stage's tables and logs, of the alarm on altered events, and of
+  # the alarms' topic. Only a person can create, change or delete them. AWS has no condition for "disable recovery" or
   # "shorter retention", so every change is denied.
   dynamic "statement" {
     for_each = contains(local.protected, each.key) ? [each.value] : []

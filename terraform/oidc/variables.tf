@@ -107,7 +107,7 @@ variable "destroy_backups" {
 }
 
 variable "monthly_budget_usd" {
-  description = "US dollars per month of which 80 % send a message to `budget_email`. null is no budget."
+  description = "Budget in US dollars per month. At 80 %, AWS sends a message to `budget_email`. null: no budget."
   type        = number
   default     = null
 
@@ -136,7 +136,7 @@ variable "budget_email" {
 variable "budget_by_tag" {
   description = <<-EOT
     Whether the budget counts only resources with the tag `project`. Activate this tag in the account's billing settings
-    first: until then, such a budget counts nothing. If false, it counts the services that the API uses, in the whole
+    first: until then, the budget counts nothing. If false, it counts the services that the API uses, in the whole
     account.
   EOT
   type        = bool

@@ -51,7 +51,7 @@ class Alarms:
             set_clock(self._aws, self._now)
 
     def forget(self) -> None:
-        """Let a day pass, so that no alarm sees what was before, and drop the messages."""
+        """Let a day pass, so that no alarm sees earlier values, and drop the messages."""
         self._now += (DAY - 1) * 60
         self.pass_minutes(1)
         self.messages()

@@ -15,7 +15,7 @@ NO_DYNAMODB = {"Effect": "Deny", "Action": "dynamodb:*", "Resource": "*"}
 
 @contextmanager
 def unreachable_table(stack: Stack, function: str) -> Iterator[None]:
-    """Take a function's permissions on DynamoDB away."""
+    """Remove a function's permissions on DynamoDB."""
     iam, policy = stack.aws.client("iam"), role_policy(stack, function)
     statements = [*policy["PolicyDocument"]["Statement"], NO_DYNAMODB]
     iam.put_role_policy(

@@ -20,13 +20,13 @@ from targets import Response, UrlApi, an_event, get, post
 
 from emulator.stack import STAGE, Stack
 
-AT = 3  # the settings of these tests: as many in one minute raise an alarm
+AT = 3  # the limit in the settings of these tests: this many in one minute fire an alarm
 
 Cause = Callable[[Stack, UrlApi], Any]
 
 
 def three_reads(api: UrlApi, **headers: str) -> list[Response]:
-    """Send as many requests as raise an alarm."""
+    """Send enough requests to fire an alarm."""
     return [get(api, "unknown", **headers) for _ in range(AT)]
 
 
@@ -150,7 +150,7 @@ def test_fault_raises_its_alarms(stack: Stack, url_api: UrlApi, alarms: Alarms, 
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_count_raises_its_alarm(alarms: Alarms, name: str) -> None:
-    """As many in one minute as the setting says raise the alarm, one fewer does not."""
+    """The alarm fires at the setting's count in one minute. It does not fire at one fewer."""
     namespace, metric, dimensions, sender = COUNTED[name]
     alarms.forget()
     alarms.put(namespace, metric, dimensions, *[1] * (AT - 1))

@@ -1,4 +1,4 @@
-"""Releases of the deployed stage: a bad version goes back without a person, and no stored event is lost."""
+"""Releases of the deployed stage: a bad version is rolled back automatically, and no stored event is lost."""
 
 import io
 import threading
@@ -72,7 +72,7 @@ def _canary(stack: Stack) -> Iterator[None]:
 
 
 class Meanwhile(threading.Thread):
-    """Does something while a release runs; `result` raises what it raised."""
+    """Does something while a release runs; `result` raises its error."""
 
     def __init__(self, act: Callable[[], Any]) -> None:
         super().__init__(daemon=True)
@@ -96,7 +96,7 @@ class Meanwhile(threading.Thread):
 
 @pytest.mark.usefixtures("canary")
 def test_failing_version_is_rolled_back(stack: Stack, url_api: UrlApi, alarms: Alarms) -> None:
-    """A version that fails every tenth call raises an alarm. The old version returns, and no stored event is lost."""
+    """A version that fails every tenth call fires an alarm. It is rolled back, and no stored event is lost."""
     alarms.forget()
     before = live(stack)
     bad = publish(stack, "failing.app", failing=FAILING)

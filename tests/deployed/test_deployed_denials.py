@@ -210,7 +210,7 @@ def test_deployment_cannot_change_a_function_role(stack: Stack, deployer: dict[s
 
 
 def test_deployment_releases_only_its_own_stage(stack: Stack, deployer: dict[str, str]) -> None:
-    """A deployment can start no release of another stage, stop none, and give CodeDeploy no other role."""
+    """A deployment cannot start a release of another stage, stop a release, or give CodeDeploy another role."""
     content = json.dumps({"version": 0.0, "Resources": []})
     revision = {"revisionType": "AppSpecContent", "appSpecContent": {"content": content}}
     prods = {"applicationName": "event-api-prod", "deploymentGroupName": "event-api-prod"}

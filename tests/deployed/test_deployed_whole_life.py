@@ -114,7 +114,7 @@ def test_blocked_requests_raise_an_alarm(stack: Stack, alarms: Alarms) -> None:
 def test_no_log_has_a_token_a_secret_or_a_payload(
     stack: Stack, url_api: UrlApi, bare_api: UrlApi, admin: TokenAdmin
 ) -> None:
-    """All logs have requests of every kind of caller, and none of the three. The audit log has a stored event."""
+    """No log has a token, a secret or a payload, whoever calls. The audit log has a stored event."""
     for caller in CALLERS:
         for method in ("POST", "GET"):
             check(bare_api, admin, caller, method)
