@@ -149,7 +149,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   for_each = local.alarms
 
   alarm_name        = local.alarm_names[each.key]
-  alarm_description = "In one minute, ${each.value.means}. ${local.runbook}${try(each.value.section, each.key)}"
+  alarm_description = "In ${try("${each.value.minutes} of five minutes", "one minute")}, ${each.value.means}. ${local.runbook}${try(each.value.section, each.key)}"
 
   namespace          = each.value.namespace
   metric_name        = each.value.metric
