@@ -65,6 +65,7 @@ ALARM = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:event-api-dev-altered"
 DASHBOARD = f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/event-api-dev"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:event-api-dev-alarms"
 TO_TOPIC = {"cloudwatch:AlarmActions": [TOPIC]}
+SCALING_ALARM = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:TargetTracking-table/event-api-dev-events-AlarmHigh-abc"
 OURS = {"aws:ResourceTag/project": "event-api", "aws:ResourceTag/stage": "dev"}
 PRODS = OURS | {"aws:ResourceTag/stage": "prod"}
 ASKED = {"aws:RequestTag/project": "event-api", "aws:RequestTag/stage": "dev"}
@@ -78,6 +79,12 @@ RETAGGED_API = PRODS_API | OURS  # prod's API, whose shared tags dev has overwri
 def scaling_of(namespace: str) -> dict[str, str]:
     """Return the context of a call that changes the scaling of an AWS service."""
     return {"application-autoscaling:service-namespace": namespace}
+
+
+def scaling_by(table: str) -> dict[str, list[str]]:
+    """Return the context of a call that sets an alarm of autoscaling. The alarm applies a table's scaling policy."""
+    policy_of_table = f"scalingPolicy:abc:resource/dynamodb/table/{table}:policyName/{table}-read"
+    return {"cloudwatch:AlarmActions": [f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:{policy_of_table}"]}
 
 
 def logs_to(destination: str) -> dict[str, str]:

@@ -29,6 +29,7 @@ from oidc.policies import (
     RELEASE_ROLE,
     RETAGGED_API,
     SCALING,
+    SCALING_ALARM,
     SERVICE_ROLE,
     TABLE,
     TAKEN_API,
@@ -39,6 +40,7 @@ from oidc.policies import (
     asked,
     logs_to,
     of_stage,
+    scaling_by,
     scaling_of,
 )
 from roots import ACCOUNT, BY_DYNAMODB, BY_LAMBDA, FUNCTION, KEY, LOG, NEEDS_TERRAFORM, REGION, Plans
@@ -206,6 +208,10 @@ def test_boundary_limits_a_deploy_role_with_administrator_rights(
           for action in ("PutMetricAlarm", "PutCompositeAlarm") for other in (
             TOPIC.replace("-dev", "-prod"), f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:payroll",
             f"arn:aws:automate:{REGION}:ec2:terminate",
+        )),
+        *(("cloudwatch:PutMetricAlarm", SCALING_ALARM, context) for context in (
+            TO_TOPIC, scaling_by("event-api-prod-events"), scaling_by("payroll"),
+            {"cloudwatch:AlarmActions": [f"arn:aws:automate:{REGION}:ec2:terminate"]},
         )),
         ("sns:Publish", TOPIC, {}),
         ("wafv2:CreateWebACL", FIREWALL, ASKED),

@@ -22,6 +22,7 @@ from oidc.policies import (
     RELEASE_GROUP,
     RELEASE_ROLE,
     SCALING,
+    SCALING_ALARM,
     TABLE,
     TOKEN_TABLE,
     TOPIC,
@@ -32,6 +33,7 @@ from oidc.policies import (
     logs_to,
     of_stage,
     policy,
+    scaling_by,
     scaling_of,
 )
 from roots import ACCOUNT, BY_DYNAMODB, BY_LAMBDA, FUNCTION, KEY, LOG, NEEDS_TERRAFORM, REGION, REGIONS, STAGES, Plans
@@ -172,6 +174,9 @@ def test_deploy_role_reaches_only_its_own_stage(plans: Plans, stage: str) -> Non
         ("cloudwatch:PutMetricAlarm", ALARM, TO_TOPIC),
         ("cloudwatch:PutMetricAlarm", ALARM, {}),
         ("cloudwatch:PutCompositeAlarm", "*", TO_TOPIC),
+        ("cloudwatch:PutMetricAlarm", SCALING_ALARM, {}),  # so AWS checks the permission
+        ("cloudwatch:PutMetricAlarm", SCALING_ALARM, scaling_by("event-api-dev-events")),
+        ("cloudwatch:PutMetricAlarm", SCALING_ALARM, scaling_by("event-api-dev-events-restored")),
         ("cloudwatch:PutDashboard", DASHBOARD, {}),
         ("sns:SetTopicAttributes", TOPIC, {}),
         ("sns:Subscribe", TOPIC, {}),

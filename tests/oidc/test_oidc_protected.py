@@ -24,7 +24,8 @@ PROTECTED = [  # what a deployment of a protected stage can neither create, chan
     *((f"lambda:{action}", f"arn:aws:lambda:{PROD}:{ACCOUNT}:function:event-api-prod{part}")
       for action in ("AddPermission", "RemovePermission") for part in ("", ":live", "-authorizer", "-authorizer:live")),
     ("wafv2:DisassociateWebACL", f"arn:aws:apigateway:{PROD}::/restapis/abc/stages/prod"),
-    *((f"cloudwatch:{action}", f"arn:aws:cloudwatch:{PROD}:{ACCOUNT}:alarm:event-api-prod-altered")
+    *((f"cloudwatch:{action}", f"arn:aws:cloudwatch:{PROD}:{ACCOUNT}:alarm:event-api-prod-{alarm}")
+      for alarm in ("altered", "failing", "refused", "store")
       for action in ("DeleteAlarms", "DisableAlarmActions", "PutMetricAlarm", "SetAlarmState", "TagResource")),
     ("cloudwatch:PutCompositeAlarm", f"arn:aws:cloudwatch:{PROD}:{ACCOUNT}:alarm:event-api-prod-store"),
     *((f"sns:{action}", f"arn:aws:sns:{PROD}:{ACCOUNT}:event-api-prod-alarms")
@@ -54,7 +55,9 @@ def test_deployment_cannot_change_what_is_protected(plans: Plans, action: str, r
         ("logs:ListTagsForResource", f"arn:aws:logs:{PROD}:{ACCOUNT}:log-group:/aws/lambda/event-api-prod"),
         ("cloudwatch:DescribeAlarms", "*"),
         ("cloudwatch:ListTagsForResource", f"arn:aws:cloudwatch:{PROD}:{ACCOUNT}:alarm:event-api-prod-altered"),
-        ("cloudwatch:PutMetricAlarm", f"arn:aws:cloudwatch:{PROD}:{ACCOUNT}:alarm:event-api-prod-api-5xx"),
+        ("cloudwatch:ListTagsForResource", f"arn:aws:cloudwatch:{PROD}:{ACCOUNT}:alarm:event-api-prod-store"),
+        *((f"cloudwatch:{action}", f"arn:aws:cloudwatch:{PROD}:{ACCOUNT}:alarm:event-api-prod-{alarm}")
+          for action in ("DeleteAlarms", "PutMetricAlarm") for alarm in ("api-5xx", "store-unavailable")),
         ("cloudwatch:PutDashboard", f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/event-api-prod"),
         ("logs:DescribeMetricFilters", f"arn:aws:logs:{PROD}:{ACCOUNT}:log-group:/aws/lambda/event-api-prod"),
         ("sns:GetTopicAttributes", f"arn:aws:sns:{PROD}:{ACCOUNT}:event-api-prod-alarms"),
