@@ -103,6 +103,23 @@ def test_stage_has_its_own_locked_state(stage: str) -> None:
     }
 
 
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+WIDGETS = {
+    "alarm": {"title", "alarms", "sortBy", "states"},
+    "log": {"title", "query", "region", "view"},
+    "metric": {"title", "metrics", "region", "view", "stat", "period", "yAxis", "annotations"},
+}
+
+
+def test_widgets_have_only_properties_of_their_type(stage_plan: dict[str, Any]) -> None:
+    """AWS documents each property that a widget of the dashboard has. Widgets with data name their region."""
+    widgets = json.loads(stage_plan["aws_cloudwatch_dashboard.this[0]"]["dashboard_body"])["widgets"]
+    assert {widget["type"] for widget in widgets} == set(WIDGETS)
+    assert [widget for widget in widgets if set(widget["properties"]) - WIDGETS[widget["type"]]] == []
+    without_region = {widget["type"] for widget in widgets if "region" not in widget["properties"]}
+    assert without_region == {"alarm"}
+
+
 def test_table_has_the_indexes_of_the_app(stage_plan: dict[str, Any]) -> None:
     """Terraform's table has the keys and the indexes that the app uses."""
     table = stage_plan['aws_dynamodb_table.events["events"]']
