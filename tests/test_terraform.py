@@ -120,6 +120,14 @@ def test_widgets_have_only_properties_of_their_type(stage_plan: dict[str, Any]) 
     assert without_region == {"alarm"}
 
 
+def test_only_one_alarm_looks_at_the_largest_value(stage_plan: dict[str, Any]) -> None:
+    """A count is a sum, a duration is a percentile. The alarm on altered events is a maximum: nobody can lower it."""
+    alarms = {name: alarm for name, alarm in stage_plan.items() if name.startswith("aws_cloudwatch_metric_alarm.")}
+    found = {name.split('"')[1]: alarm["statistic"] or alarm["extended_statistic"] for name, alarm in alarms.items()}
+    others = {name: "p99" if name.endswith("-slow") else "Sum" for name in found}
+    assert found == others | {"altered": "Maximum"}
+
+
 def test_table_has_the_indexes_of_the_app(stage_plan: dict[str, Any]) -> None:
     """Terraform's table has the keys and the indexes that the app uses."""
     table = stage_plan['aws_dynamodb_table.events["events"]']
