@@ -151,8 +151,8 @@ data "aws_iam_policy_document" "deploy_boundary" {
   }
 
   # Of a protected stage's tables and logs, of the alarm on altered events, of the groups of alarms and of their topic, a
-  # deploy role can only read the settings. Only a person can create, change or delete them. AWS has no condition for "disable recovery" or
-  # "shorter retention", so every change is denied.
+  # deploy role can only read the settings. Only a person can create, change or delete them. AWS has no condition for
+  # "disable recovery" or "shorter retention", so every change is denied.
   dynamic "statement" {
     for_each = contains(local.protected, each.key) ? [each.value] : []
 
@@ -184,7 +184,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
       effect = "Deny"
       actions = [
         "cloudwatch:PutCompositeAlarm",
-        "lambda:*Permission",
+        "lambda:*Permission", # to add and to remove one
         "wafv2:DisassociateWebACL",
       ]
       resources = ["*"]
