@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from table_copy import Comparison, TableCopyError, TablePair, restore
 from token_admin import TokenAdminError
-from token_stage import client_of, emulated_stages, stage_names
+from token_stage import client_of, deployed_name, stage_names
 
 TABLES = ("events", "events-restored", "tokens", "tokens-restored")
 MAX_SHOWN = 20  # keys of items that differ
@@ -52,7 +52,7 @@ def tables(stage: str, from_table: str, to_table: str) -> tuple[BaseClient, str,
         raise click.BadParameter(f"FROM and TO are both {from_table}: name two tables.")
     if stage == "local":
         raise click.BadParameter("`make run` has no backups: name a deployed stage, or `emulated`.")
-    prefix = "event-api-dev" if stage in emulated_stages() else f"event-api-{stage}"
+    prefix = deployed_name(stage)
     return client_of("dynamodb", stage), f"{prefix}-{from_table}", f"{prefix}-{to_table}"
 
 

@@ -38,6 +38,7 @@ locals {
       means      = "a stored event was changed outside of the API"
       namespace  = "event-api"
       metric     = "StoredEventAltered"
+      statistic  = "Maximum" # other values that somebody publishes to this metric cannot hide a 1, as they could in a sum
       dimensions = { function = "event-api-${var.stage}" }
       at         = 1
     }
@@ -67,7 +68,7 @@ locals {
       means      = "one call of the function in a hundred took too long"
       namespace  = "AWS/Lambda"
       metric     = "Duration"
-      statistic  = "p99"
+      percentile = "p99"
       minutes    = 3 # one slow call in a quiet minute is no problem
       dimensions = { FunctionName = function.name }
       at         = function.slow_ms
@@ -154,8 +155,8 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   namespace          = each.value.namespace
   metric_name        = each.value.metric
   dimensions         = each.value.dimensions
-  statistic          = try(each.value.statistic, null) == null ? "Sum" : null
-  extended_statistic = try(each.value.statistic, null)
+  statistic          = can(each.value.percentile) ? null : try(each.value.statistic, "Sum")
+  extended_statistic = try(each.value.percentile, null)
   period             = 60
 
   comparison_operator = "GreaterThanOrEqualToThreshold"

@@ -10,7 +10,7 @@ resource "aws_cloudwatch_dashboard" "this" {
       y          = floor(number / 2) * 6
       width      = 12
       height     = 6
-      properties = merge({ region = var.region, view = "timeSeries", stat = "Sum", period = 60 }, widget.properties)
+      properties = widget.properties
     }]
   })
 }
@@ -31,7 +31,8 @@ locals {
     {
       type = "log"
       properties = {
-        title = "Requests by outcome"
+        title  = "Requests by outcome"
+        region = var.region
         query = join(" | ", [
           "SOURCE '/aws/lambda/event-api-${var.stage}'",
           "filter message = 'request'",
@@ -47,8 +48,12 @@ locals {
     type = "metric"
     properties = merge(
       {
-        title = title
-        yAxis = { left = { min = 0 } }
+        title  = title
+        region = var.region
+        view   = "timeSeries"
+        stat   = "Sum"
+        period = 60
+        yAxis  = { left = { min = 0 } }
         metrics = concat(
           [for metric in widget.metrics : concat(
             [metric.namespace, metric.name],

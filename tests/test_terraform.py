@@ -103,6 +103,50 @@ def test_stage_has_its_own_locked_state(stage: str) -> None:
     }
 
 
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+WIDGETS = {
+    "alarm": {"title", "alarms", "sortBy", "states"},
+    "log": {"title", "query", "region", "view"},
+    "metric": {"title", "metrics", "region", "view", "stat", "period", "yAxis", "annotations"},
+}
+
+
+def test_widgets_have_only_properties_of_their_type(stage_plan: dict[str, Any]) -> None:
+    """AWS documents each property that a widget of the dashboard has. Widgets with data name their region."""
+    widgets = json.loads(stage_plan["aws_cloudwatch_dashboard.this[0]"]["dashboard_body"])["widgets"]
+    assert {widget["type"] for widget in widgets} == set(WIDGETS)
+    assert [widget for widget in widgets if set(widget["properties"]) - WIDGETS[widget["type"]]] == []
+    without_region = {widget["type"] for widget in widgets if "region" not in widget["properties"]}
+    assert without_region == {"alarm"}
+
+
+def test_only_one_alarm_looks_at_the_largest_value(stage_plan: dict[str, Any]) -> None:
+    """A count is a sum, a duration is a percentile. The alarm on altered events is a maximum: nobody can lower it."""
+    alarms = {name: alarm for name, alarm in stage_plan.items() if name.startswith("aws_cloudwatch_metric_alarm.")}
+    found = {name.split('"')[1]: alarm["statistic"] or alarm["extended_statistic"] for name, alarm in alarms.items()}
+    others = {name: "p99" if name.endswith("-slow") else "Sum" for name in found}
+    assert found == others | {"altered": "Maximum"}
+
+
+# A lost state is no problem for these: AWS sets the existing one again, or accepts a second one.
+CREATED_AGAIN = {
+    "aws_api_gateway_deployment", "aws_api_gateway_method_settings", "aws_appautoscaling_policy",
+    "aws_appautoscaling_target", "aws_cloudwatch_composite_alarm", "aws_cloudwatch_dashboard",
+    "aws_cloudwatch_log_metric_filter", "aws_cloudwatch_log_resource_policy", "aws_cloudwatch_metric_alarm",
+    "aws_dynamodb_resource_policy", "aws_lambda_permission", "aws_sns_topic_subscription",
+    "aws_wafv2_web_acl_association", "aws_wafv2_web_acl_logging_configuration",
+}  # fmt: skip
+
+
+def test_lost_state_is_imported(stage_plan: dict[str, Any]) -> None:
+    """After a lost state, docs/incidents.md imports each resource that Terraform cannot create a second time."""
+    text = (ROOT / "docs" / "incidents.md").read_text(encoding="utf-8")
+    imported = set(re.findall(r"^  import '?([^' ]+)'? \S+$", text, re.M))
+    planned_ones = {address for address in stage_plan if not address.startswith("data.")}
+    unique = {address for address in planned_ones if address.split(".")[0] not in CREATED_AGAIN}
+    assert unique == imported
+
+
 def test_table_has_the_indexes_of_the_app(stage_plan: dict[str, Any]) -> None:
     """Terraform's table has the keys and the indexes that the app uses."""
     table = stage_plan['aws_dynamodb_table.events["events"]']

@@ -150,9 +150,9 @@ data "aws_iam_policy_document" "deploy_boundary" {
     resources = ["*"]
   }
 
-  # A deploy role can only read the settings of a protected stage's tables and logs, of the alarm on altered events, and of
-  # the alarms' topic. Only a person can create, change or delete them. AWS has no condition for "disable recovery" or
-  # "shorter retention", so every change is denied.
+  # A deploy role can only read the settings of a protected stage's tables and logs, of the alarm on altered events, of the
+  # groups of alarms, and of their topic. Only a person can create, change or delete them. AWS has no condition for
+  # "disable recovery" or "shorter retention", so every change is denied.
   dynamic "statement" {
     for_each = contains(local.protected, each.key) ? [each.value] : []
 
@@ -170,7 +170,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
         "sns:Get*",
         "sns:List*",
       ]
-      resources = concat(statement.value.kept, [statement.value.altered_alarm, statement.value.topic])
+      resources = statement.value.kept
     }
   }
 
@@ -184,8 +184,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
       effect = "Deny"
       actions = [
         "cloudwatch:PutCompositeAlarm",
-        "lambda:AddPermission",
-        "lambda:RemovePermission",
+        "lambda:*Permission", # to add and to remove one
         "wafv2:DisassociateWebACL",
       ]
       resources = ["*"]
@@ -256,7 +255,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
   statement {
     sid       = "NeverAccessLogOfOthers"
     effect    = "Deny"
-    actions   = ["apigateway:PATCH", "apigateway:POST", "apigateway:PUT"]
+    actions   = ["apigateway:P*"] # PATCH, POST and PUT, with fewer characters
     resources = ["*"]
 
     condition {

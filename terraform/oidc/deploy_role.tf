@@ -109,9 +109,23 @@ data "aws_iam_policy_document" "deploy" {
     resources = [each.value.autoscaling]
   }
 
+  # The alarms belong to autoscaling. AWS demands that the caller, too, may set and delete them:
+  # https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_permission_validation.html
   statement {
     sid       = "ScalingAlarms"
-    actions   = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"]
+    actions   = ["cloudwatch:PutMetricAlarm"]
+    resources = [each.value.alarms]
+
+    condition {
+      test     = "ForAllValues:StringLike"
+      variable = "cloudwatch:AlarmActions"
+      values   = [each.value.scaling_policies]
+    }
+  }
+
+  statement {
+    sid       = "ScalingAlarmsDeleted"
+    actions   = ["cloudwatch:DeleteAlarms"]
     resources = [each.value.alarms]
   }
 

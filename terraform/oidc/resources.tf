@@ -12,10 +12,12 @@ locals {
     roles               = { for name in ["api_handler", "authorizer"] : name => "${local.iam}:role/event-api-${stage}-${name}" }
     release_role        = "${local.iam}:role/event-api-${stage}-codedeploy"
     alarms              = "${local.arn[stage].cloudwatch}:alarm:${local.alarm_prefix}${stage}-events-*"
-    own_alarms          = "${local.arn[stage].cloudwatch}:alarm:event-api-${stage}-*"
-    dashboard           = "arn:${local.partition}:cloudwatch::${local.account}:dashboard/event-api-${stage}" # has no region
-    topic               = "${local.arn[stage].sns}:event-api-${stage}-alarms"
-    log_groups          = local.log_groups[stage]
+    # What autoscaling's alarms do: they apply the scaling policies of the stage's tables.
+    scaling_policies = "arn:${local.partition}:autoscaling:${region}:${local.account}:scalingPolicy:*:resource/dynamodb/table/event-api-${stage}-events*"
+    own_alarms       = "${local.arn[stage].cloudwatch}:alarm:event-api-${stage}-*"
+    dashboard        = "arn:${local.partition}:cloudwatch::${local.account}:dashboard/event-api-${stage}" # has no region
+    topic            = "${local.arn[stage].sns}:event-api-${stage}-alarms"
+    log_groups       = local.log_groups[stage]
     # Each log group, and its log streams.
     log_arns = flatten([for arn in values(local.log_groups[stage]) : [arn, "${arn}:*"]])
     # The same with fewer characters, for the boundary.
@@ -25,12 +27,17 @@ locals {
       "${local.arn[stage].logs}:log-group:/aws/lambda/event-api-${stage}-authorizer*",
       "${local.arn[stage].logs}:log-group:aws-waf-logs-event-api-${stage}*",
     ]
-    # All tables, logs and log streams of the stage, with fewer characters.
-    kept = [
-      "${local.arn[stage].dynamodb}:table/event-api-${stage}-*",
-      "${local.arn[stage].logs}:log-group:*event-api-${stage}*",
-    ]
-    altered_alarm = "${local.arn[stage].cloudwatch}:alarm:event-api-${stage}-altered"
+    # What a protected stage keeps: tables, logs, the alarm on altered events, the groups of alarms and their topic. Only a
+    # denial names them, so any region and account will do: this takes fewer characters.
+    kept = [for resource in [
+      "dynamodb:*:*:table/event-api-${stage}-*",
+      "logs:*:*:log-group:*event-api-${stage}*",
+      "cloudwatch:*:*:alarm:event-api-${stage}-altered",
+      "cloudwatch:*:*:alarm:event-api-${stage}-failing",
+      "cloudwatch:*:*:alarm:event-api-${stage}-refused",
+      "cloudwatch:*:*:alarm:event-api-${stage}-store",
+      "sns:*:*:event-api-${stage}-alarms",
+    ] : "arn:${local.partition}:${resource}"]
     others_alarms = [
       for other in local.stages : "${local.arn[other].cloudwatch}:alarm:event-api-${other}-*" if other != stage
     ]

@@ -52,7 +52,7 @@ variables {
   }
 }
 
-# tests/test_oidc.py reads this plan too: it tests the policies.
+# tests/oidc reads this plan too: it tests the policies.
 run "roles_state_and_log_role" {
   command = plan
 
