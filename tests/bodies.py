@@ -14,6 +14,8 @@ NOT_TYPES = ["", "1a", "_a", "-a", ".a", "a.", "a..b", "a b", "a\n", "é", "x" *
 SUBJECTS = ["a", " ", "orders/1001", "\u0080", "\u2028", "a\u0085", "é" * 256, "\U0001f600" * 256, "\uffff", '"$']
 NOT_SUBJECTS = ["", "\0", "a\n", "\na", "a\r", "a\tb", "\u001f", "\u007f", "x" * 257, "\U0001f600" * 257, 5, None, {}]
 
+HALF_PAIRS = ["\ud800", "a\udc00\ud800"]  # texts with half a surrogate pair
+
 NOT_PAYLOADS = [None, True, 1, 1.5, "{}", [], [{}]]
 
 TIMES = [
@@ -172,8 +174,11 @@ INVALID_BODIES = [
     *[InvalidBody(body_of(id=event_id), "/id", True) for event_id in NOT_IDS],
     *[InvalidBody(body_of(type=event_type), "/type", True) for event_type in NOT_TYPES],
     *[InvalidBody(body_of(subject=subject), "/subject", True) for subject in NOT_SUBJECTS],
-    InvalidBody(body_of(subject="\ud800"), "/subject", False),
-    InvalidBody(body_of(subject="a\udc00\ud800"), "/subject", False),
+    *[InvalidBody(body_of(**{name: text}), f"/{name}", name != "subject")
+      for name in ("id", "type", "subject", "payload", "occurred_at") for text in HALF_PAIRS],
+    *[InvalidBody(body_of(payload=payload), "/payload", True) for payload in (["\ud800"], [{"\ud800": 1}])],
+    InvalidBody(body_of(**{"\ud800": 1}), "/\\ud800", True),
+    InvalidBody(body_of(**{"x" * 300: 1}), f"/{'x' * 254}…", True),
     *[InvalidBody(body_of(payload=payload), "/payload", True) for payload in NOT_PAYLOADS],
     *[InvalidBody(body_of(occurred_at=time), "/occurred_at", time not in IMPOSSIBLE_TIMES) for time in INVALID_TIMES],
     *[InvalidBody(body_with_payload(text), pointer, False) for text, pointer in REFUSED_PAYLOADS],
