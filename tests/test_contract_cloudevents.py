@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 import pytest
+from bodies import HALF_PAIRS
 from cloudevent_requests import (
     ACCEPTS, CLOUDEVENT, CLOUDEVENTS, HEADERS, MODES, REFUSED, TEXT, WRONG_HEADERS, a_cloudevent, binary_headers,
     changed, post_batch, post_binary, post_structured, status_and_etag,
@@ -145,6 +146,15 @@ def test_what_cannot_be_kept_is_refused(api: Api) -> None:
         found = [sorted(fault["pointer"] for fault in result["problem"]["errors"]) for result in results]
         assert found == [pointers for _, pointers in part]
     assert_faults(post_structured(api, changed({"source": "", "A": 1})), "/A", "/source")
+
+
+@pytest.mark.parametrize("data", HALF_PAIRS)
+def test_data_with_half_a_surrogate_pair_is_refused(api: Api, data: str) -> None:
+    """In a batch, the other events are stored."""
+    for post_single in (post_structured, post_binary):
+        assert_faults(post_single(api, a_cloudevent(data=data)), "/data")
+    results = post_batch(api, a_cloudevent(data=data), a_cloudevent()).json["results"]
+    assert [result["status"] for result in results] == [400, 201]
 
 
 @pytest.mark.parametrize("body", [b"[]", b'[{"specversion":"1.0"}]', b'"a"', b"null", b"", b"x", b"{"], ids=repr)
