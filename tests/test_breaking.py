@@ -122,7 +122,20 @@ BREAKS: list[tuple[Callable[[Json], None], str]] = [
     (to(True, *SCHEMAS, "PostedEvent", "unheardOf"), "PostedEvent: unheardOf has changed, and make"),
     (to("form", *LIMIT, "style"), "parameter limit (query): style has changed"),
     (to(False, *LIMIT, "explode"), "parameter limit (query): explode has changed"),
+    (gone(*POST, "requestBody"), "POST /events: the request has no body any more"),
+    (append({"name": "tenant", "in": "header", "required": True}, *POST, "parameters"),
+     "POST /events: the new parameter tenant (header) is required"),
     # Responses
+    (gone(*GET, "responses", "200", "content", "application/json"), "200: the media type application/json is gone"),
+    (to("integer", "components", "headers", "ETag", "schema", "type"), "header ETag: the type is integer; it"),
+    (to("code", *NOT_FOUND, "discriminator", "propertyName"), "response 404: the discriminator has changed"),
+    # What has no rule
+    (to("https://example.com", "jsonSchemaDialect"), "the document: jsonSchemaDialect has changed"),
+    (to([], "paths", "/events", "servers"), "/events: servers has changed"),
+    (to({}, *POST, "responses", "201", "links"), "POST /events, response 201: links has changed"),
+    (to("other", *POST, "requestBody", "unheardOf"), "POST /events, request: unheardOf has changed"),
+    (to({}, *POST, "requestBody", "content", "application/json", "encoding"), "request: encoding has changed"),
+    (to(True, "components", "headers", "ETag", "explode"), "response 201, header ETag: explode has changed"),
     (to(["string", "object"], *SCHEMAS, "CloudEvent", "additionalProperties", "type"),
      "response 200, other fields: the type is string, object; it was string, boolean, integer"),
     (to({"type": "array"}, *SCHEMAS, "CloudEvent", "properties", "tags"), "field tags: the type is array; it"),
@@ -152,6 +165,8 @@ ADDITIONS: list[Callable[[Json], None]] = [
     append({"key": []}, *POST, "security"),
     append({"url": "https://example.com"}, "servers"),
     to(0, *SCHEMAS, "PostedEvent", "minProperties"),
+    to(False, *SCHEMAS, "PostedBatch", "uniqueItems"),
+    to("number", *LIMIT, "schema", "type"),
     to(True, "components", "schemas", "Anything"),
 ]
 
