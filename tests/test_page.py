@@ -55,7 +55,7 @@ def test_page_is_there_without_a_token_and_only_to_read(local_process: LocalProc
     for path in ("/docs", "/docs?x=1", "/docs/openapi.json", "/docs/start.js", "/docs/scalar.js"):
         response, head = anybody.request("GET", path), anybody.request("HEAD", path)
         assert (response.status, head.status, head.body) == (200, 200, b"")
-        assert head.headers["content-length"] == response.headers["content-length"] == str(len(response.body))
+        assert head.headers["content-length"] == response.headers["content-length"] == str(len(response.body)) != "0"
     for path in ("/docs/", "/docs/index.html", "/docs/../token", "/docs/%2e%2e/token"):
         assert anybody.request("GET", path).status in (401, 404)
     for method in ("POST", "DELETE"):
