@@ -5,16 +5,20 @@ from typing import Any, NamedTuple
 
 from chalicelib.event import MAX_BODY_BYTES
 
+HALF_PAIRS = ["\ud800", "a\udc00\ud800"]  # texts with half a surrogate pair
+
 IDS = ["a", "7", "order-1001", "A.b_c~d:e-f", "x" * 128, "01a20530-5ba6-7851-9958-e2cdec0ad88e"]
-NOT_IDS = ["", "-a", ".a", "x" * 129, "a b", "a/b", "a\n", "é", "a%20b", 5, None, True, ["a"], {"a": 1}]
+NOT_IDS = ["", "-a", ".a", "x" * 129, "a b", "a/b", "a\n", "é", "a%20b", 5, None, True, ["a"], {"a": 1}, *HALF_PAIRS]
 
 TYPES = ["t", "test_event", "order.paid.v2", "Order-Paid", "a.1.2", "x" * 128]
-NOT_TYPES = ["", "1a", "_a", "-a", ".a", "a.", "a..b", "a b", "a\n", "é", "x" * 129, 5, None, False, ["a"], {}]
+NOT_TYPES = [
+    "", "1a", "_a", "-a", ".a", "a.", "a..b", "a b", "a\n", "é", "x" * 129, 5, None, False, ["a"], {}, *HALF_PAIRS,
+]  # fmt: skip
 
 SUBJECTS = ["a", " ", "orders/1001", "\u0080", "\u2028", "a\u0085", "é" * 256, "\U0001f600" * 256, "\uffff", '"$']
 NOT_SUBJECTS = ["", "\0", "a\n", "\na", "a\r", "a\tb", "\u001f", "\u007f", "x" * 257, "\U0001f600" * 257, 5, None, {}]
 
-NOT_PAYLOADS = [None, True, 1, 1.5, "{}", [], [{}]]
+NOT_PAYLOADS = [None, True, 1, 1.5, "{}", [], [{}], *HALF_PAIRS, HALF_PAIRS, [{"\ud800": 1}]]
 
 TIMES = [
     "2026-01-31T09:30:00Z",
@@ -52,6 +56,7 @@ INVALID_TIMES = [
     1769850600,
     None,
     ["2026-01-31T09:30:00Z"],
+    *HALF_PAIRS,
 ]
 
 # Payloads that the API returns with the same value.
@@ -172,8 +177,9 @@ INVALID_BODIES = [
     *[InvalidBody(body_of(id=event_id), "/id", True) for event_id in NOT_IDS],
     *[InvalidBody(body_of(type=event_type), "/type", True) for event_type in NOT_TYPES],
     *[InvalidBody(body_of(subject=subject), "/subject", True) for subject in NOT_SUBJECTS],
-    InvalidBody(body_of(subject="\ud800"), "/subject", False),
-    InvalidBody(body_of(subject="a\udc00\ud800"), "/subject", False),
+    *[InvalidBody(body_of(subject=text), "/subject", False) for text in HALF_PAIRS],
+    InvalidBody(body_of(**{"\ud800": 1}), "/\\ud800", True),
+    InvalidBody(body_of(**{"x" * 300: 1}), f"/{'x' * 254}…", True),
     *[InvalidBody(body_of(payload=payload), "/payload", True) for payload in NOT_PAYLOADS],
     *[InvalidBody(body_of(occurred_at=time), "/occurred_at", time not in IMPOSSIBLE_TIMES) for time in INVALID_TIMES],
     *[InvalidBody(body_with_payload(text), pointer, False) for text, pointer in REFUSED_PAYLOADS],

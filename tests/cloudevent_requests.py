@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
+from bodies import HALF_PAIRS
 from leaks import CANARY
 from targets import Api, Response
 
@@ -92,7 +93,17 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"a/b~": "a"}, ["/a~1b~0"]),
     *[({"ext": value}, ["/ext"]) for value in (1.0, 1.5, 2**31, -(2**31) - 1, 10**400, float("nan"), [], {}, ["a"])],
     *[({"ext": text}, ["/ext"]) for text in ("\0", "a\r\nb", "\u007f", "\u0085", "\ufdd0", "\uffff", "\U0010fffe")],
-    ({"ext": "\ud800"}, ["/ext"]),
+    *[
+        ({name: text}, [f"/{name}"])
+        for name in (
+            "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data", "ext",
+        )
+        for text in HALF_PAIRS
+    ],
+    ({"\ud800": "a"}, ["/\\ud800"]),
+    ({"data": ["\ud800"]}, ["/data"]),
+    *[({name: None}, [f"/{name}"]) for name in ("FOO", "data_base64", "a-b")],
+    ({"a" * 300 + "A": 1, "a" * 300 + "B": 1}, [f"/{'a' * 254}…"]),
     ({"source": "", "id": "", "A": 1, "time": "x"}, ["/A", "/id", "/source", "/time"]),
 ]
 
@@ -124,10 +135,15 @@ ACCEPTS = [
     (f"{CLOUDEVENT}, {PLAIN}", CLOUDEVENT),
     (f"{PLAIN};q=0.9,{CLOUDEVENT}", CLOUDEVENT),
     (f"{PLAIN};q=0.1 , text/html , {CLOUDEVENT} ; Q=0.2", CLOUDEVENT),
-    (f"application/*;q=1, {PLAIN};q=0.5", CLOUDEVENT),
+    (f"application/*, {PLAIN};q=0.5", PLAIN),
+    (f"text/html, {PLAIN};q=0.9, */*", PLAIN),
+    (f"*/*, {PLAIN};q=0", PLAIN),
+    (f"{CLOUDEVENT};q=0.1, {PLAIN};q=0", CLOUDEVENT),
+    (f'{CLOUDEVENT};a=";q=0"', CLOUDEVENT),
     (f"{CLOUDEVENT};q=0.001", CLOUDEVENT),
     (f"{CLOUDEVENT};q=0.8, {PLAIN}", PLAIN),
-    (f"{CLOUDEVENT};q=0.8, */*", PLAIN),
+    (f"{CLOUDEVENT};q=0.5, */*", PLAIN),
+    (f"{CLOUDEVENT};q=0.5, */*;q=0.5", CLOUDEVENT),
     (f"{CLOUDEVENT};q=0", PLAIN),
     (f"{CLOUDEVENT};q=0, {PLAIN};q=0", PLAIN),
     (f"{CLOUDEVENT};q=2", PLAIN),

@@ -14,12 +14,15 @@ import pytest
 from conformance import DOCUMENT
 from processes import ROOT
 
-from openapi.breaking import Comparison, accepted
+from openapi.breaking import accepted, breaks
 
 Json = dict[str, Any]
 POST, GET = ("paths", "/events", "post"), ("paths", "/events/{id}", "get")
 SCHEMAS = ("components", "schemas")
+NOT_FOUND = (*GET, "responses", "404", "content", "application/problem+json", "schema")
 FIELDS = (*SCHEMAS, "PostedEvent", "properties")
+POSTED = (*SCHEMAS, "PostedCloudEvent")
+RESULTS = (*SCHEMAS, "BatchResults", "properties", "results")
 LIMIT = ("paths", "/events", "get", "parameters", 5)
 
 
@@ -40,6 +43,11 @@ def to(value: Any, *place: str | int) -> Callable[[Json], None]:
     return lambda document: at(document, *place[:-1]).__setitem__(place[-1], value)
 
 
+def append(value: Any, *place: str | int) -> Callable[[Json], None]:
+    """Return a change that adds a member to a list."""
+    return lambda document: at(document, *place).append(value)
+
+
 def not_required(schema: str, field: str) -> Callable[[Json], None]:
     """Return a change after which a field may be missing."""
     return lambda document: at(document, *SCHEMAS, schema, "required").remove(field)
@@ -47,7 +55,7 @@ def not_required(schema: str, field: str) -> Callable[[Json], None]:
 
 def without_problem(document: Json) -> None:
     """Remove a problem type."""
-    kinds = at(document, *GET, "responses", "404", "content", "application/problem+json", "schema")
+    kinds = at(document, *NOT_FOUND)
     kinds["oneOf"].pop(0)
     del document["components"]["schemas"]["EventNotFound"]
 
@@ -57,13 +65,21 @@ BREAKS: list[tuple[Callable[[Json], None], str]] = [
     (gone("paths", "/events", "head"), "HEAD /events is gone"),
     (gone(*POST, "responses", "207"), "POST /events: the response 207 is gone"),
     (to("store", *POST, "operationId"), "POST /events: the operationId postEvents is now store"),
-    (to([{"token": ["events:admin"]}], *POST, "security"), "POST /events: a token now needs the scope events:admin"),
+    (to([{"token": ["events:admin"]}], *POST, "security"),
+     "POST /events: a request now needs token events:admin; it needed token events:write"),
+    (to([{"token": ["events:write"], "key": []}], *POST, "security"), "a request now needs token events:write and key"),
+    (to([{"key": []}], *POST, "security"), "POST /events: a request now needs key; it needed token events:write"),
+    (to("apiKey", "components", "securitySchemes", "token", "type"), "the security scheme token: type has changed"),
+    (gone("servers", 1), "the server https://{api}.execute-api.{region}.amazonaws.com/{stage} has changed or is gone"),
+    (to("eu", "servers", 1, "variables", "region", "default"), "amazonaws.com/{stage} has changed or is gone"),
+    (to([], *POST, "servers"), "POST /events: servers has changed, and make breaking has no rule for it"),
     (gone(*SCHEMAS, "Event", "properties", "created_at"), "GET /events/{id}, response 200: the field created_at is"),
     (not_required("Event", "created_at"), "the field created_at may now be missing"),
     (to("integer", *SCHEMAS, "Event", "properties", "id", "type"), "field id: the type is integer; it was string"),
     (gone(*SCHEMAS, "EventPage", "properties", "cursor"), "response 200: the field cursor is gone"),
     (gone(*SCHEMAS, "StoredResult", "properties", "etag"), "StoredResult: the field etag is gone"),
-    (to([201, 200, 202], *SCHEMAS, "StoredResult", "properties", "status", "enum"), "more values than before"),
+    (to([201, 200, 202], *SCHEMAS, "StoredResult", "properties", "status", "enum"),
+     "StoredResult, field status: the values are 201, 200, 202; they were 201, 200"),
     (gone(*POST, "responses", "201", "headers", "Location"), "response 201, header Location is gone"),
     (to(False, "components", "headers", "ETag", "required"), "header ETag may now be missing"),
     (without_problem, "the problem type urn:event-api:problem:event-not-found is gone"),
@@ -82,7 +98,53 @@ BREAKS: list[tuple[Callable[[Json], None], str]] = [
     (to(True, *LIMIT, "required"), "GET /events: the parameter limit (query) is now required"),
     (to(50, *LIMIT, "schema", "maximum"), "parameter limit (query): maximum is 50; it was 100"),
     (to(10, *LIMIT, "schema", "default"), "parameter limit (query): the default is 10; it was 20"),
-    (to(["desc"], *LIMIT[:-1], 4, "schema", "enum"), "parameter order (query): fewer values are allowed"),
+    (to(["desc"], *LIMIT[:-1], 4, "schema", "enum"),
+     "order (query): the values are desc; they were desc, asc"),
+    # Requests
+    (to("2.0", *POSTED, "properties", "specversion", "const"), "specversion: the values are 2.0; they were 1.0"),
+    (to("string", *POSTED, "additionalProperties", "type"), "request, other fields: the type is string; it was"),
+    (to(5, *POSTED, "additionalProperties", "maximum"), "other fields: maximum is 5; it was 2147483647"),
+    (to(False, *POSTED, "additionalProperties"), "POST /events, request: unknown fields are now refused"),
+    (to("^[a-z]+$", *POSTED, "propertyNames", "pattern"),
+     "request, field names: the pattern has changed"),
+    (to({"type": "string"}, *POSTED, "properties", "channel"),
+     "POST /events, request: the new field channel may have been sent before, with another meaning"),
+    (to({"type": "string"}, *FIELDS, "payload", "properties"), "the new field type may have been sent before"),
+    *[(to(value, *FIELDS, "payload", name), f"field payload: {name} is {value}; it was not limited")
+      for name, value in {"maxProperties": 5, "minProperties": 1}.items()],
+    *[(to(99, *LIMIT, "schema", name), f"limit (query): {name} is 99; it was not limited")
+      for name in ("exclusiveMaximum", "exclusiveMinimum")],
+    *[(to(value, *LIMIT, "schema", name), f"limit (query): the {name} has changed")
+      for name, value in {"multipleOf": 5, "format": "int8", "not": {"const": 7}}.items()],
+    (to(True, *SCHEMAS, "PostedBatch", "uniqueItems"), "PostedBatch: the uniqueItems has changed"),
+    (to({"id": ["subject"]}, *SCHEMAS, "PostedEvent", "dependentRequired"), "the dependentRequired has changed"),
+    (to([{"required": ["id"]}], *SCHEMAS, "PostedEvent", "allOf"), "PostedEvent: allOf has changed, and make"),
+    (to(True, *SCHEMAS, "PostedEvent", "unheardOf"), "PostedEvent: unheardOf has changed, and make"),
+    (to("form", *LIMIT, "style"), "parameter limit (query): style has changed"),
+    (to(False, *LIMIT, "explode"), "parameter limit (query): explode has changed"),
+    (gone(*POST, "requestBody"), "POST /events: the request has no body any more"),
+    (append({"name": "tenant", "in": "header", "required": True}, *POST, "parameters"),
+     "POST /events: the new parameter tenant (header) is required"),
+    # Responses
+    (gone(*GET, "responses", "200", "content", "application/json"), "200: the media type application/json is gone"),
+    (to("integer", "components", "headers", "ETag", "schema", "type"), "header ETag: the type is integer; it"),
+    (to("code", *NOT_FOUND, "discriminator", "propertyName"), "response 404: the discriminator has changed"),
+    # What has no rule
+    (to("https://example.com", "jsonSchemaDialect"), "the document: jsonSchemaDialect has changed"),
+    (to([], "paths", "/events", "servers"), "/events: servers has changed"),
+    (to({}, *POST, "responses", "201", "links"), "POST /events, response 201: links has changed"),
+    (to("other", *POST, "requestBody", "unheardOf"), "POST /events, request: unheardOf has changed"),
+    (to({}, *POST, "requestBody", "content", "application/json", "encoding"), "request: encoding has changed"),
+    (to(True, "components", "headers", "ETag", "explode"), "response 201, header ETag: explode has changed"),
+    (to(["string", "object"], *SCHEMAS, "CloudEvent", "additionalProperties", "type"),
+     "response 200, other fields: the type is string, object; it was string, boolean, integer"),
+    (to({"type": "array"}, *SCHEMAS, "CloudEvent", "properties", "tags"), "field tags: the type is array; it"),
+    (append({"type": "object", "title": "Other"}, *RESULTS, "items", "oneOf"), "item: it may now be Other"),
+    (to(200, *RESULTS, "maxItems"), "field results: maxItems is 200; it was 100"),
+    (gone(*SCHEMAS, "Event", "properties", "type", "maxLength"), "field type: maxLength is not limited; it was 128"),
+    (to({"description": "Later."}, *POST, "responses", "202"), "POST /events: the response 202 is new"),
+    (to({"type": "integer", "const": 1}, *SCHEMAS, "EventConflict", "properties", "title"), "title: the type is"),
+    (gone(*SCHEMAS, "EventConflict", "properties", "status"), "problem:event-conflict is gone"),
 ]  # fmt: skip
 ADDITIONS: list[Callable[[Json], None]] = [
     to("Other words.", "info", "description"),
@@ -94,6 +156,18 @@ ADDITIONS: list[Callable[[Json], None]] = [
     to({}, "paths", "/other"),
     to({"schema": {"type": "string"}}, *POST, "requestBody", "content", "text/plain"),
     to({"schema": {"type": "string"}}, *GET, "responses", "200", "content", "text/plain"),
+    to(["string", "null"], *FIELDS, "subject", "type"),
+    to(["null", "integer", "boolean", "string"], *POSTED, "additionalProperties", "type"),
+    to(["integer", "string", "boolean"], *SCHEMAS, "CloudEvent", "additionalProperties", "type"),
+    to({"type": "string"}, *SCHEMAS, "CloudEvent", "properties", "channel"),
+    to({"properties": {"type": {"const": "a"}}}, *SCHEMAS, "WithoutStatus"),
+    append({"$ref": "#/components/schemas/InvalidQuery"}, *NOT_FOUND, "oneOf"),
+    append({"key": []}, *POST, "security"),
+    append({"url": "https://example.com"}, "servers"),
+    to(0, *SCHEMAS, "PostedEvent", "minProperties"),
+    to(False, *SCHEMAS, "PostedBatch", "uniqueItems"),
+    to("number", *LIMIT, "schema", "type"),
+    to(True, "components", "schemas", "Anything"),
 ]
 
 
@@ -102,22 +176,36 @@ def test_break_is_found(change: Callable[[Json], None], sentence: str) -> None:
     """Each kind of break is found, with its place."""
     new = copy.deepcopy(DOCUMENT)
     change(new)
-    breaks = Comparison(DOCUMENT, new).breaks()
-    assert [line for line in breaks if sentence in line], breaks
+    found = breaks(DOCUMENT, new)
+    assert [line for line in found if sentence in line], found
 
 
 def test_additions_break_nothing() -> None:
-    """New fields, media types, responses and paths, and wider limits, break nothing."""
+    """New fields, media types, errors and paths, wider limits, and another order break nothing."""
     new = copy.deepcopy(DOCUMENT)
     for change in ADDITIONS:
         change(new)
-    assert not Comparison(DOCUMENT, new).breaks()
+    assert not breaks(DOCUMENT, new)
     assert new != DOCUMENT
 
 
 def test_only_unreleased_lines_accept_a_break() -> None:
     """A line of an earlier release does not accept a new break."""
-    assert accepted("## Unreleased\n- one\n\n## 1.0.0\n- two\n") == "## Unreleased\n- one\n\n"
+    assert accepted("## Unreleased\n- one\n\n## 1.0.0\n- two\n") == {"## Unreleased", "- one", ""}
+
+
+def test_body_that_becomes_required_is_a_break() -> None:
+    """A request without a body was valid before."""
+    old = copy.deepcopy(DOCUMENT)
+    del at(old, *POST, "requestBody")["required"]
+    assert breaks(old, DOCUMENT) == ["POST /events: a body is now required"]
+
+
+def test_schema_may_contain_itself() -> None:
+    """A comparison of recursive schemas ends."""
+    new = copy.deepcopy(DOCUMENT)
+    new["components"]["schemas"]["Event"]["properties"]["parent"] = {"$ref": "#/components/schemas/Event"}
+    assert not breaks(DOCUMENT, new) and not breaks(new, new)
 
 
 @pytest.fixture(name="project")
@@ -166,5 +254,8 @@ def test_ci_fails_after_a_response_lost_a_field(project: Path) -> None:
     assert line in result.stderr and "make the next release a major one" in result.stderr
 
     changelog = project / "CHANGELOG.md"
-    changelog.write_text(changelog.read_text().replace("## Unreleased\n", f"## Unreleased\n\n{line}\n", 1))
+    text = changelog.read_text()
+    changelog.write_text(text.replace("## Unreleased\n", f"## Unreleased\n\n{line} in part\n", 1))
+    assert make_breaking(project).returncode != 0
+    changelog.write_text(text.replace("## Unreleased\n", f"## Unreleased\n\n{line}\n", 1))
     assert "but for 1 noted" in make_breaking(project).stdout

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from bodies import (
+    HALF_PAIRS,
     IDS,
     LOSSLESS,
     TIMES,
@@ -127,7 +128,7 @@ def test_valid_subject_is_accepted(api: Api, subject: str) -> None:
     assert get(api, event["id"]).json["subject"] == subject
 
 
-@pytest.mark.parametrize("subject", [*NOT_SUBJECTS, "\ud800"])
+@pytest.mark.parametrize("subject", [*NOT_SUBJECTS, *HALF_PAIRS])
 def test_invalid_subject_is_refused(api: Api, subject: Any) -> None:
     """A subject that breaks its rule is a fault at /subject."""
     assert_faults(post(api, an_event(subject=subject)), "/subject")

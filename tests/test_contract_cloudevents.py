@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 import pytest
+from bodies import HALF_PAIRS
 from cloudevent_requests import (
     ACCEPTS, CLOUDEVENT, CLOUDEVENTS, HEADERS, MODES, REFUSED, TEXT, WRONG_HEADERS, a_cloudevent, binary_headers,
     changed, post_batch, post_binary, post_structured, status_and_etag,
@@ -147,6 +148,15 @@ def test_what_cannot_be_kept_is_refused(api: Api) -> None:
     assert_faults(post_structured(api, changed({"source": "", "A": 1})), "/A", "/source")
 
 
+@pytest.mark.parametrize("data", HALF_PAIRS)
+def test_data_with_half_a_surrogate_pair_is_refused(api: Api, data: str) -> None:
+    """In a batch, the other events are stored."""
+    for post_single in (post_structured, post_binary):
+        assert_faults(post_single(api, a_cloudevent(data=data)), "/data")
+    results = post_batch(api, a_cloudevent(data=data), a_cloudevent()).json["results"]
+    assert [result["status"] for result in results] == [400, 201]
+
+
 @pytest.mark.parametrize("body", [b"[]", b'[{"specversion":"1.0"}]', b'"a"', b"null", b"", b"x", b"{"], ids=repr)
 def test_structured_body_is_one_object(api: Api, body: bytes) -> None:
     """A CloudEvent is one JSON object."""
@@ -212,7 +222,9 @@ def test_array_in_binary_mode_is_no_batch(api: Api, data: list[Any]) -> None:
     assert_faults(response, "" if response.json["errors"][0]["pointer"] == "" and data == [] else "/data")
 
 
-@pytest.mark.parametrize("media_type", ["application/vnd.order+json", "text/json", "application/json; v=2"])
+@pytest.mark.parametrize("media_type", [
+    "application/vnd.order+json", "text/json", "application/json; v=2", 'application/json; v=";charset=latin-1;"',
+])  # fmt: skip
 def test_media_type_of_the_data_is_kept(api: Api, media_type: str) -> None:
     """In binary mode, Content-Type is datacontenttype: any media type of JSON."""
     sent = a_cloudevent(datacontenttype=media_type)
@@ -262,6 +274,14 @@ def test_structured_mode_ignores_the_headers_of_binary_mode(api: Api) -> None:
     sent = a_cloudevent()
     assert post_structured(api, sent, ce_id="other", ce_source="%zz", ce_type="other").status == 201
     assert get_cloudevent(api, sent["id"]) == sent
+
+
+def test_space_after_the_media_type_does_not_change_the_content(api: Api) -> None:
+    """A header has no space at its end, so the modes could not agree about one."""
+    sent = a_cloudevent(datacontenttype="text/json; v=2")
+    etag = post_structured(api, {**sent, "datacontenttype": "text/json; v=2 \t"}).headers["etag"]
+    for mode in MODES.values():
+        assert status_and_etag(mode(api, sent)) == (200, etag)
 
 
 # A batch

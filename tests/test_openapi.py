@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from chalicelib import problem
+from chalicelib.cloudevents import NOT_TEXT
+from cloudevent_requests import REFUSED, a_cloudevent, changed
 from conformance import DOCUMENT, faults, operation, undocumented
 from in_process import InProcessApi, tables_in_moto
 from jsonschema import Draft202012Validator
@@ -19,6 +21,7 @@ from openapi import document, examples, problems
 from openapi.__main__ import TARGET, text
 
 EXAMPLES = examples.examples()
+POSTED_CLOUDEVENT = {"$ref": "#/components/schemas/PostedCloudEvent"}
 VARYING = ("created_at", "request_id", "cursor")  # members that differ each time
 
 
@@ -32,6 +35,25 @@ def test_document_is_valid() -> None:
     assert not list(OpenAPIV31SpecValidator(DOCUMENT).iter_errors())
     for schema in DOCUMENT["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
+
+
+# What a schema cannot express: a real time, NaN, and how a number is written. Python's `$` is also before a final \n.
+NOT_IN_A_SCHEMA = ("2026-02-30T00:00:00Z", "{'b': nan}", "1.0}", "\\n'", "\\ud800", "\\udc00")
+
+
+@pytest.mark.parametrize(("change", "pointers"), REFUSED, ids=lambda value: ascii(value)[:50])
+def test_schema_of_cloudevents_refuses_what_the_code_refuses(change: dict[str, Any], pointers: list[str]) -> None:
+    """A client can check a CloudEvent with the document before it sends it."""
+    is_expressible = not any(text in ascii(change) for text in NOT_IN_A_SCHEMA)
+    assert bool(faults(changed(change), POSTED_CLOUDEVENT)) >= is_expressible, pointers
+
+
+def test_schema_of_cloudevents_knows_every_forbidden_character() -> None:
+    """A subject and an extension may have exactly the characters that the code accepts."""
+    ends = [plane + code for plane in range(0, 0x110000, 0x10000) for code in (0xFFFD, 0xFFFE, 0xFFFF)]
+    for subject in (f"{chr(code)}a" for code in (*range(0x100), *range(0xFDC0, 0xFDFF), *ends)):
+        places = [fault.split(":")[0] for fault in faults(a_cloudevent(subject=subject, a=subject), POSTED_CLOUDEVENT)]
+        assert sorted(places) == (["$.a", "$.subject"] if NOT_TEXT.search(subject) else []), ascii(subject)
 
 
 def test_every_problem_is_described() -> None:

@@ -22,18 +22,10 @@ SEND = "[...document.querySelectorAll('button')].find(e => /^Send/.test(e.innerT
 NO_SCROLLING = "document.documentElement.scrollWidth <= window.innerWidth"
 
 
-def token_of(html: str) -> str:
-    """Return the token in the page's settings."""
-    match = re.search(r'<script id="settings" type="application/json">(.*?)</script>', html)
-    assert match
-    return str(json.loads(match[1])["token"])
-
-
 def test_page_is_for_its_own_origin_only(local_process: LocalProcess) -> None:
-    """The page has the local token. Other sites cannot read, embed or frame it, and it loads nothing from elsewhere."""
+    """Other sites cannot read, embed or frame the page, and it loads nothing from elsewhere."""
     response = local_process.api.request("GET", "/docs", headers={"Origin": "https://evil.example"})
     assert response.status == 200
-    assert token_of(response.body.decode()) == local_process.token
     assert not [name for name in response.headers if name.startswith("access-control-")]
     assert response.headers["cross-origin-resource-policy"] == "same-origin"
     assert response.headers["cache-control"] == "no-store"
@@ -51,11 +43,19 @@ def test_page_has_no_other_host_name(local_process: LocalProcess) -> None:
         assert local_process.token not in response.body.decode()
 
 
+def test_nobody_gets_the_token_from_the_page(local_process: LocalProcess) -> None:
+    """Every user of this machine can load the page. Only the person who started `make run` sees the token."""
+    for path in ("/docs", "/docs/openapi.json", "/docs/start.js"):
+        assert local_process.token not in local_process.api.request("GET", path).body.decode()
+
+
 def test_page_is_there_without_a_token_and_only_to_read(local_process: LocalProcess) -> None:
     """A browser opens the page without a token. The page's paths support GET and HEAD only."""
     anybody = UrlApi(local_process.url)
-    assert anybody.request("GET", "/docs").status == 200
-    assert anybody.request("HEAD", "/docs").body == b""
+    for path in ("/docs", "/docs?x=1", "/docs/openapi.json", "/docs/start.js", "/docs/scalar.js"):
+        response, head = anybody.request("GET", path), anybody.request("HEAD", path)
+        assert (response.status, head.status, head.body) == (200, 200, b"")
+        assert head.headers["content-length"] == response.headers["content-length"] == str(len(response.body)) != "0"
     for path in ("/docs/", "/docs/index.html", "/docs/../token", "/docs/%2e%2e/token"):
         assert anybody.request("GET", path).status in (401, 404)
     for method in ("POST", "DELETE"):
@@ -72,20 +72,8 @@ def test_page_describes_this_server(local_process: LocalProcess) -> None:
 
 
 def test_greeting_names_the_page(local_process: LocalProcess) -> None:
-    """`make run` prints the page's address."""
-    assert f"{local_process.url}/docs describes the API" in local_process.output
-
-
-def test_page_without_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With AUTH=off there is no token to fill in."""
-    monkeypatch.setenv("AUTH", "off")
-    response = page.response("GET", "/docs?x=1", "http://127.0.0.1:8000")
-    assert response and token_of(response["body"]) == ""
-
-
-def test_settings_cannot_end_their_element() -> None:
-    """A text in the settings cannot become HTML."""
-    assert token_of(page.index("", "", True, "</script><b>")) == "</script><b>"
+    """`make run` prints the page's address, with the token."""
+    assert f"{local_process.url}/docs#{local_process.token} describes the API" in local_process.output
 
 
 @pytest.fixture(scope="module", name="site")
@@ -99,7 +87,7 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_site_has_no_token_and_no_local_address(site: Path) -> None:
     """The published page sends nothing: it has no token, no button to send, and no address of a developer's machine."""
     html = (site / "index.html").read_text()
-    assert token_of(html) == "" and '"sends": false' in html
+    assert '"sends": false' in html
     assert f'content="{page.POLICY}"' in html
     document = json.loads((site / "openapi.json").read_text())
     assert [server["description"] for server in document["servers"]] == ["A deployed stage"]
@@ -130,8 +118,9 @@ def assert_no_error(browser: Browser, origin: str) -> None:
 @NEEDS_BROWSER
 def test_page_sends_an_event(local_process: LocalProcess, browser: Browser) -> None:
     """The page shows the API. A click sends the example with the local token, and the response is the stored event."""
-    browser.open(f"{local_process.url}/docs")
+    browser.open(f"{local_process.url}/docs#{local_process.token}")
     assert browser.waits_for(HEADING) and browser.waits_for(TEST_REQUEST)
+    assert local_process.token not in str(browser.run("return location.href"))
     assert browser.run(f"return {NO_SCROLLING}")
     browser.click(TEST_REQUEST)
     assert browser.waits_for(SEND)
@@ -150,7 +139,7 @@ def test_site_shows_the_api(site: Path, browser: Browser) -> None:
         threading.Thread(target=server.serve_forever).start()
         try:
             origin = f"http://127.0.0.1:{server.server_address[1]}"
-            browser.open(f"{origin}/")
+            browser.open(f"{origin}/#evt_a_b")
             assert browser.waits_for(HEADING)
             assert browser.waits_for("document.body.innerText.includes('/events/{id}')")
             assert browser.run(f"return {NO_SCROLLING}")

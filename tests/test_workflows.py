@@ -12,6 +12,8 @@ import yaml
 from processes import ROOT
 from roots import copied_project
 
+from local import page
+
 WORKFLOWS = ROOT / ".github" / "workflows"
 BIN = Path(sys.executable).parent
 
@@ -76,6 +78,15 @@ def test_only_the_job_that_publishes_the_page_may_write() -> None:
     assert [step["run"] for step in build["steps"] if "run" in step] == ["make site"]
     assert publish["permissions"] == {"pages": "write", "id-token": "write"}
     assert not [step for step in publish["steps"] if "run" in step or "checkout" in step["uses"]]
+
+
+def test_page_is_published_from_main() -> None:
+    """Only the default branch can use GitHub's environment github-pages. Each file of the page starts the workflow."""
+    trigger = workflow("pages.yml")[True]["push"]
+    assert trigger["branches"] == ["main"] and "tags" not in trigger
+    files = {path.removesuffix("/**") for path in trigger["paths"]}
+    assert all((ROOT / path).exists() for path in files)
+    assert {str(path.relative_to(ROOT)) for path in (page.DOCUMENT, page.FILES, Path(str(page.__file__)))} <= files
 
 
 def test_every_push_is_checked_once() -> None:
@@ -367,7 +378,7 @@ def test_dependabot_covers_every_pin() -> None:
     """Dependabot updates each requirements file, both Terraform roots and the actions, some days after a release."""
     updates = yaml.safe_load((WORKFLOWS.parent / "dependabot.yml").read_text())["updates"]
     covered = {entry["package-ecosystem"]: set(entry.get("directories", [entry.get("directory")])) for entry in updates}
-    pins = [*ROOT.glob("requirements*.txt"), *ROOT.glob("[a-z]*/requirements*.txt")]
+    pins = [path for place in ("", "[a-z]*/", "eventsapp/*/") for path in ROOT.glob(f"{place}requirements*.txt")]
     folders = {
         "github-actions": {"/"},
         "npm": {folder_of(path) for path in (ROOT / "tests").glob("*/package.json")},

@@ -113,8 +113,9 @@ def check(document: Any, may_be_too_deep: bool) -> Content:
     """Return the content of a parsed CloudEvent. Raises InvalidEvent."""
     if not isinstance(document, dict):
         return event.check(document, may_be_too_deep)  # raises InvalidEvent
-    # CloudEvents treats an attribute that is null as absent (JSON format, 2.2). But `data` that is null is data.
-    members = {name: value for name, value in document.items() if value is not None or name == "data"}
+    # CloudEvents treats an attribute that is null as absent (JSON format, 2.2). But `data` that is null is data, and a
+    # member without an attribute's name is a fault.
+    members = {name: value for name, value in document.items() if value is not None or not _may_be_null(name)}
     faults = {fault.pointer: fault for fault in itertools.islice(_attribute_faults(members), MOST_FAULTS + 1)}
     fields = {field: members[name] for name, field in FIELD_OF.items() if name in members}
     try:
@@ -154,6 +155,10 @@ def _attribute_faults(members: dict[str, Any]) -> Iterator[Fault]:
                 yield Fault(f"/{name}", TEXT_RULE)
         elif name not in _RULES and name != "specversion":
             yield from _extension_faults(name, value)
+
+
+def _may_be_null(name: str) -> bool:
+    return name != "data" and EXTENSION_NAME.fullmatch(name) is not None
 
 
 def _extension_faults(name: str, value: Any) -> Iterator[Fault]:

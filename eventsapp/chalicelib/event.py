@@ -140,9 +140,8 @@ def _attribute_texts(event: Content | Event) -> dict[str, str]:
         name: value if isinstance(value, str) else lossless_json.canonical(value).decode()
         for name, value in attributes_of(event).items()
     }
-    if media_types.is_default(texts.get("datacontenttype", media_types.JSON)):
-        texts.pop("datacontenttype", None)
-    return texts
+    media_type = texts.pop("datacontenttype", media_types.JSON).rstrip(" \t")  # a header has no space at its end
+    return texts if media_types.is_default(media_type) else {**texts, "datacontenttype": media_type}
 
 
 def is_real_time(text: str) -> bool:

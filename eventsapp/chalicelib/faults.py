@@ -28,7 +28,7 @@ def matches(value: Any, rule: Any) -> bool:
     """Tell whether a value matches a declared type."""
     try:
         msgspec.convert(value, rule)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):  # of half a surrogate pair
         return False
     return True
 
@@ -90,11 +90,11 @@ def _value_faults(value: Any, path: tuple[str, ...]) -> Iterator[Fault]:
 
 
 def pointer_to(*path: str) -> str:
-    """Return the JSON pointer to a path of keys; shorten a long one."""
+    """Return the JSON pointer to a path of keys. Shorten a long one: leave out its last keys, or cut its only key."""
     pointer = ""
     for key in path:
         part = key.encode(errors="backslashreplace").decode().replace("~", "~0").replace("/", "~1")
         if len(pointer) + len(part) >= MAX_POINTER:
-            break
+            return pointer or f"/{part[:MAX_POINTER - 2].rstrip('~')}…"
         pointer += f"/{part}"
     return pointer

@@ -9,12 +9,14 @@ HEADER_PREFIX = "ce-"  # of headers that have a CloudEvent's attributes in binar
 POSTED = (JSON, CLOUDEVENT, CLOUDEVENTS)  # of the bodies that POST reads
 EXPECTED = f"Send the event with Content-Type: {JSON}, {CLOUDEVENT} or {CLOUDEVENTS}."
 
+# What is between semicolons; a semicolon in a quoted string is a part of it. A missing second quote is at the end.
+_PART = re.compile(r'(?:^|;)((?:[^;"]++|"(?:[^"\\]++|\\.)*+"?)*+)', re.DOTALL)
 _QUALITY = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")  # RFC 9110, 12.4.2
 
 
 def split(text: str) -> tuple[str, list[tuple[str, str]]]:
     """Return a media type and its parameters, in lower case."""
-    media_type, *parameters = [part.strip() for part in text.lower().split(";")]
+    media_type, *parameters = [part.strip() for part in _PART.findall(text.lower())]
     pairs = [parameter.partition("=") for parameter in parameters if parameter]
     return media_type, [(name.strip(), value.strip('" ')) for name, _, value in pairs]
 
@@ -33,7 +35,7 @@ def is_other_json(media_type: str) -> bool:
 def prefers_cloudevent(accept: str) -> bool:
     """Tell whether an Accept header prefers a CloudEvent to plain JSON (RFC 9110, 12.5.1).
 
-    If the header names CloudEvents, and both have the same quality, it prefers a CloudEvent.
+    Only a header that names CloudEvents prefers one: a range such as `*/*` does not ask for a CloudEvent.
     """
     ranges: dict[str, float] = {}
     for element in accept.split(","):
@@ -43,7 +45,7 @@ def prefers_cloudevent(accept: str) -> bool:
         next((ranges[name] for name in (media_type, "application/*", "*/*") if name in ranges), 0.0)
         for media_type in (CLOUDEVENT, JSON)
     )
-    return cloudevent > plain or (CLOUDEVENT in ranges and cloudevent == plain > 0)
+    return CLOUDEVENT in ranges and cloudevent > 0 and cloudevent >= plain
 
 
 def _quality(text: str) -> float:

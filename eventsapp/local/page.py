@@ -1,7 +1,8 @@
 """The page that shows the API's description and sends requests: /docs of `make run`, and a site without sending.
 
-The page of `make run` contains the local token, so only the page's own origin can read it: it has no CORS headers, and
-no other site can frame or embed it. The page loads nothing from other hosts.
+The page has the local token only in a browser that opened it with the token behind #: every user of this machine can
+load its files. Only the page's own origin can use it: it has no CORS headers, and no other site can frame or embed it.
+It loads nothing from other hosts.
 """
 
 import json
@@ -38,32 +39,26 @@ def response(method: str, path: str, url: str) -> dict[str, Any] | None:
         return None
     path = path.partition("?")[0]
     if path == PATH:
-        return file("text/html; charset=utf-8", index(PATH, "", sends=True, token=local_token()), method)
+        return file("text/html; charset=utf-8", index(PATH, "", sends=True))
     if path == f"{PATH}/openapi.json":
         document = {**json.loads(DOCUMENT.read_text("utf-8")), "servers": [{"url": url}]}
-        return file("application/json", json.dumps(document), method)
+        return file("application/json", json.dumps(document))
     if path == f"{PATH}/start.js":
-        return file("text/javascript; charset=utf-8", (FILES / "start.js").read_text("utf-8"), method)
+        return file("text/javascript; charset=utf-8", (FILES / "start.js").read_text("utf-8"))
     if path == f"{PATH}/scalar.js":
-        return file("text/javascript; charset=utf-8", scalar(), method)
+        return file("text/javascript; charset=utf-8", scalar())
     return None
 
 
-def file(media_type: str, body: str, method: str) -> dict[str, Any]:
-    """Return the response with a file, in the form of Lambda's proxy integration."""
+def file(media_type: str, body: str) -> dict[str, Any]:
+    """Return the response with a file, in the form of Lambda's proxy integration. The server drops a HEAD's body."""
     headers = {"Content-Type": media_type, **HEADERS}
-    return {"statusCode": 200, "headers": headers, "multiValueHeaders": {}, "body": body if method == "GET" else ""}
+    return {"statusCode": 200, "headers": headers, "multiValueHeaders": {}, "body": body}
 
 
-def local_token() -> str:
-    """Return the local token, empty if requests need none."""
-    return (settings.data_dir() / "token").read_text().strip() if settings.requires_token() else ""
-
-
-def index(base: str, policy: str, sends: bool, token: str) -> str:
-    """Return the page's HTML. `sends`: whether the page can send requests, with the token."""
-    # In HTML, `</script>` inside a text would end the element; in JSON, < can be written as an escape.
-    values = json.dumps({"document": f"{base}/openapi.json", "sends": sends, "token": token}).replace("<", "\\u003c")
+def index(base: str, policy: str, sends: bool) -> str:
+    """Return the page's HTML. `sends`: whether the page can send requests."""
+    values = json.dumps({"document": f"{base}/openapi.json", "sends": sends})
     template = string.Template((FILES / "index.html").read_text("utf-8"))
     return template.substitute(base=base, policy=policy, settings=values)
 
@@ -80,7 +75,7 @@ def write_site(folder: Path) -> None:
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
     document = json.loads(DOCUMENT.read_text("utf-8"))
     document["servers"] = [server for server in document["servers"] if settings.HOST not in server["url"]]
-    (folder / "index.html").write_text(index(".", policy, sends=False, token=""), "utf-8")
+    (folder / "index.html").write_text(index(".", policy, sends=False), "utf-8")
     (folder / "openapi.json").write_text(json.dumps(document, indent=2, ensure_ascii=False), "utf-8")
     (folder / "start.js").write_text((FILES / "start.js").read_text("utf-8"), "utf-8")
     (folder / "scalar.js").write_text(scalar(), "utf-8")

@@ -159,7 +159,7 @@ async def greet(port: int, endpoint: str, data_dir: Path) -> None:
     print(f"""
 The Event API listens on {url} and keeps its events in {data_dir}.
 {auth}
-{url}{page.PATH} describes the API and sends requests from your browser.
+{url}{page.PATH}{f"#{token}" if token else ""} describes the API and sends requests from your browser.
 A change under {APP_DIR} reloads it; Ctrl-C ends it. Paste into another terminal:
 
 curl -i {url}/events{header} -H 'Content-Type: application/json' \\

@@ -10,7 +10,7 @@ TARGET: Path = ROOT / "docs" / "openapi.json"
 
 def text() -> str:
     """Return the document as the file has it."""
-    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document(), indent=2) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Finds what a new document takes away from callers of the old one.
 
 Callers send requests and read responses. So a request may allow more than before and need no more. A response has at
-least the fields, headers and types that it had. Descriptions, titles and examples may change.
+least the fields, headers and types that it had, and no other values. Descriptions, titles and examples may change.
+Whatever else differs, and is not in the rules below, counts as a break.
 """
 
 import json
@@ -9,236 +10,325 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
-Compare = Callable[[str, Json, Json], Iterator[str]]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENT = "docs/openapi.json"
 
-METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
-AT_LEAST, AT_MOST = ("minLength", "minItems", "minimum"), ("maxLength", "maxItems", "maximum")  # limits of a schema
+METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
+TEXTS = {"title", "description", "summary", "example", "examples", "externalDocs", "deprecated", "$comment", "tags"}
 ALTERNATIVES = ("oneOf", "anyOf")
+# Limits of a schema, and what each is if the schema does not have it.
+AT_LEAST = {
+    "minLength": 0, "minItems": 0, "minProperties": 0, "minimum": float("-inf"), "exclusiveMinimum": float("-inf"),
+}  # fmt: skip
+AT_MOST = dict.fromkeys(("maxLength", "maxItems", "maxProperties", "maximum", "exclusiveMaximum"), float("inf"))
+LIMITED = {"Length": "string", "Items": "array", "Properties": "object"}  # the type of a limit; the others: numbers
+CONDITIONS = ("pattern", "format", "multipleOf", "not", "uniqueItems", "dependentRequired")  # each allows fewer values
+PARTS = {"items": "item", "propertyNames": "field names"}  # schemas of parts of a value
+SCHEMA = {
+    *AT_LEAST, *AT_MOST, *CONDITIONS, *PARTS, *ALTERNATIVES, "type", "const", "enum", "default", "properties",
+    "required", "additionalProperties", "discriminator",
+}  # fmt: skip
 
 
-class Comparison:
-    """Compares two documents. `old` is the released one."""
+def breaks(old: Json, new: Json) -> list[str]:
+    """Return what breaks callers of the old document, a sentence for each."""
+    old, new = expanded(old, old), expanded(new, new)
+    return list(dict.fromkeys([*document(old, new), *problems(old, new)]))
 
-    def __init__(self, old: Json, new: Json) -> None:
-        self._old, self._new = old, new
 
-    def breaks(self) -> list[str]:
-        """Return what breaks callers, a sentence for each."""
-        found = list(self._paths())
-        found += list(self._problems())
-        return list(dict.fromkeys(found))
+def document(old: Json, new: Json) -> Iterator[str]:
+    """Find what is gone from the document as a whole."""
+    known = {"openapi", "info", "paths", "components", "servers", "security"}
+    yield from others("the document", old, new, known)
+    for server in map(address, old.get("servers", [])):
+        if server not in map(address, new.get("servers", [])):
+            yield f"the server {server['url']} has changed or is gone"
+    schemes = new.get("components", {}).get("securitySchemes", {})
+    for name, scheme in old.get("components", {}).get("securitySchemes", {}).items():
+        yield from others(f"the security scheme {name}", scheme, schemes.get(name, {}), {"bearerFormat"})
+    for path, operations in old["paths"].items():
+        if path not in new["paths"]:
+            yield f"the path {path} is gone"
+            continue
+        yield from others(path, operations, new["paths"][path], {*METHODS, "parameters"})
+        for method in METHODS:
+            place = f"{method.upper()} {path}"
+            if method in operations and method not in new["paths"][path]:
+                yield f"{place} is gone"
+            elif method in operations:
+                yield from operation(place, *(whole_operation(d, path, method) for d in (old, new)))
 
-    def _paths(self) -> Iterator[str]:
-        for path, operations in self._old["paths"].items():
-            new_operations = self._new["paths"].get(path)
-            if new_operations is None:
-                yield f"the path {path} is gone"
+
+def whole_operation(document_: Json, path: str, method: str) -> Json:
+    """Return an operation with its path's parameters and the document's security, if it has none of its own."""
+    own = document_["paths"][path][method]
+    shared = document_["paths"][path].get("parameters", [])
+    return {"security": document_.get("security", []), **own, "parameters": [*shared, *own.get("parameters", [])]}
+
+
+def operation(place: str, old: Json, new: Json) -> Iterator[str]:
+    """Find what callers of an operation lose."""
+    yield from others(place, old, new, {"operationId", "security", "parameters", "requestBody", "responses"})
+    name, new_name = old.get("operationId"), new.get("operationId")
+    if name != new_name:
+        yield f"{place}: the operationId {name} is now {new_name}, a function of clients"
+    yield from security(place, old["security"] or [{}], new["security"] or [{}])
+    yield from parameters(place, old["parameters"], new["parameters"])
+    yield from body(place, old.get("requestBody"), new.get("requestBody"))
+    for status, response in old["responses"].items():
+        if status not in new["responses"]:
+            yield f"{place}: the response {status} is gone"
+            continue
+        where, theirs = f"{place}, response {status}", new["responses"][status]
+        yield from others(where, response, theirs, {"headers", "content"})
+        for name, header in response.get("headers", {}).items():
+            yield from returned_header(f"{where}, header {name}", header, theirs.get("headers", {}).get(name))
+        for media_type, content in response.get("content", {}).items():
+            if media_type not in theirs.get("content", {}):
+                yield f"{where}: the media type {media_type} is gone"
                 continue
-            for method in METHODS:
-                if method not in operations:
-                    continue
-                place = f"{method.upper()} {path}"
-                if method not in new_operations:
-                    yield f"{place} is gone"
-                    continue
-                old = {**operations[method], "shared": operations.get("parameters", [])}
-                new = {**new_operations[method], "shared": new_operations.get("parameters", [])}
-                yield from self._operation(place, old, new)
-
-    def _operation(self, place: str, old: Json, new: Json) -> Iterator[str]:
-        if old["operationId"] != new["operationId"]:
-            yield f"{place}: the operationId {old['operationId']} is now {new['operationId']}, a function of clients"
-        yield from self._security(place, old, new)
-        yield from self._parameters(place, old, new)
-        yield from self._body(place, old.get("requestBody"), new.get("requestBody"))
-        for status, response in old["responses"].items():
-            if status not in new["responses"]:
-                yield f"{place}: the response {status} is gone"
-                continue
-            where = f"{place}, response {status}"
-            ours, theirs = self._of_old(response), self._of_new(new["responses"][status])
-            for name, header in ours.get("headers", {}).items():
-                yield from self._header(f"{where}, header {name}", header, theirs.get("headers", {}).get(name))
-            for media_type, content in ours.get("content", {}).items():
-                if media_type not in theirs.get("content", {}):
-                    yield f"{where}: the media type {media_type} is gone"
-                    continue
-                yield from self._returned(where, content["schema"], theirs["content"][media_type]["schema"])
-
-    @staticmethod
-    def _security(place: str, old: Json, new: Json) -> Iterator[str]:
-        """Find tokens that were enough. Each operation has one scheme: the token and its scopes."""
-        needed = {scope for choice in new["security"] for scopes in choice.values() for scope in scopes}
-        enough = {scope for choice in old["security"] for scopes in choice.values() for scope in scopes}
-        if needed - enough:
-            yield f"{place}: a token now needs the scope {', '.join(sorted(needed - enough))}"
-
-    def _parameters(self, place: str, old: Json, new: Json) -> Iterator[str]:
-        def by_name(operation: Json) -> Json:
-            listed = [*operation["shared"], *operation.get("parameters", [])]
-            return {f"{parameter['name']} ({parameter['in']})": parameter for parameter in listed}
-
-        ours, theirs = by_name(old), by_name(new)
-        for name, parameter in ours.items():
-            if name not in theirs:
-                yield f"{place}: the parameter {name} is gone"
-                continue
-            if theirs[name].get("required") and not parameter.get("required"):
-                yield f"{place}: the parameter {name} is now required"
-            yield from self._sent(f"{place}, parameter {name}", parameter["schema"], theirs[name]["schema"])
-        for name in theirs.keys() - ours.keys():
-            if theirs[name].get("required"):
-                yield f"{place}: the new parameter {name} is required"
-
-    def _body(self, place: str, old: Json | None, new: Json | None) -> Iterator[str]:
-        if old is None:
-            if new is not None and new.get("required"):
-                yield f"{place}: a body is now required"
-            return
-        if new is None:
-            yield f"{place}: the request has no body any more"
-            return
-        for media_type, content in old["content"].items():
-            if media_type not in new["content"]:
-                yield f"{place}: the request's media type {media_type} is gone"
-                continue
-            yield from self._sent(f"{place}, request", content["schema"], new["content"][media_type]["schema"])
-
-    def _header(self, place: str, old: Json, new: Json | None) -> Iterator[str]:
-        if new is None:
-            yield f"{place} is gone"
-            return
-        ours, theirs = self._of_old(old), self._of_new(new)
-        if ours.get("required") and not theirs.get("required"):
-            yield f"{place} may now be missing"
-        yield from self._returned(place, ours["schema"], theirs["schema"])
-
-    def _problems(self) -> Iterator[str]:
-        """Find problem types that are gone, or have another status."""
-        ours, theirs = self._types(self._old), self._types(self._new)
-        for kind, status in ours.items():
-            if kind not in theirs:
-                yield f"the problem type {kind} is gone"
-            elif theirs[kind] != status:
-                yield f"the problem type {kind} has the status {theirs[kind]}; it had {status}"
-
-    @staticmethod
-    def _types(document: Json) -> Json:
-        schemas = document["components"]["schemas"].values()
-        members = [schema.get("properties", {}) for schema in schemas]
-        return {m["type"]["const"]: m["status"]["const"] for m in members if "const" in m.get("type", {})}
-
-    def _sent(self, place: str, old: Json, new: Json) -> Iterator[str]:
-        """Find values that a caller could send, and no longer can."""
-        old, new = self._of_old(old), self._of_new(new)
-        if choices(old) or choices(new):
-            yield from self._alternatives(place, old, new, self._sent)
-            return
-        yield from same_type(place, old, new)
-        yield from narrowed(place, old, new)
-        for name, schema in old.get("properties", {}).items():
-            if name in new.get("properties", {}):
-                yield from self._sent(f"{place}, field {name}", schema, new["properties"][name])
-            else:
-                yield f"{place}: the field {name} is gone"
-        for name in sorted(set(new.get("required", [])) - set(old.get("required", []))):
-            yield f"{place}: the field {name} is now required"
-        if new.get("additionalProperties", True) is False and old.get("additionalProperties", True) is not False:
-            yield f"{place}: unknown fields are now refused"
-        if "items" in new:
-            yield from self._sent(f"{place}, item", old.get("items", {}), new["items"])
-    def _returned(self, place: str, old: Json, new: Json) -> Iterator[str]:
-        """Find what a caller could rely on in a response, and no longer can."""
-        old, new = self._of_old(old), self._of_new(new)
-        if choices(old) or choices(new):
-            # A status may get more problem types: callers read their `type`.
-            if not choices(old) and "discriminator" not in new:
-                yield f"{place}: it may now be one of several schemas"
-            yield from self._alternatives(place, old, new, self._returned)
-            return
-        yield from same_type(place, old, new)
-        if old.get("pattern") not in (None, new.get("pattern")):
-            yield f"{place}: the pattern has changed"
-        if "const" in old and old["const"] != new.get("const"):
-            yield f"{place}: the value is {new.get('const')}; it was {old['const']}"
-        if "enum" in old and not set(new.get("enum", [None])) <= set(old["enum"]):
-            yield f"{place}: there are more values than before"
-        for name, schema in old.get("properties", {}).items():
-            if name in new.get("properties", {}):
-                yield from self._returned(f"{place}, field {name}", schema, new["properties"][name])
-            else:
-                yield f"{place}: the field {name} is gone"
-        for name in sorted(set(old.get("required", [])) - set(new.get("required", []))):
-            if name in new.get("properties", {}):
-                yield f"{place}: the field {name} may now be missing"
-        if "items" in old:
-            yield from self._returned(f"{place}, item", old["items"], new.get("items", {}))
-
-    @staticmethod
-    def _alternatives(place: str, old: Json, new: Json, compare: Compare) -> Iterator[str]:
-        """Compare the alternatives of two schemas by their names. One schema is its own only alternative."""
-        theirs = {name_of(choice): choice for choice in choices(new) or [new]}
-        for choice in choices(old) or [old]:
-            if name_of(choice) in theirs:
-                yield from compare(f"{place}, {name_of(choice)}", choice, theirs[name_of(choice)])
-            else:
-                yield f"{place}: {name_of(choice)} is gone"
-
-    def _of_old(self, part: Json) -> Json:
-        return resolved(self._old, part)
-
-    def _of_new(self, part: Json) -> Json:
-        return resolved(self._new, part)
+            yield from medium(where, content, theirs["content"][media_type], is_sent=False)
+    for status in sorted(new["responses"].keys() - old["responses"].keys()):
+        if not status.startswith(("4", "5")):  # callers handle each error; a new success may be a new body
+            yield f"{place}: the response {status} is new"
 
 
-def choices(schema: Json) -> list[Json]:
-    """Return the alternatives of a schema."""
-    return [choice for keyword in ALTERNATIVES for choice in schema.get(keyword, [])]
+def security(place: str, old: list[Json], new: list[Json]) -> Iterator[str]:
+    """Find credentials that were enough. Each choice has schemes that are needed together, with their scopes."""
+
+    def is_enough(needed: Json, sent: Json) -> bool:
+        return all(name in sent and set(scopes) <= set(sent[name]) for name, scopes in needed.items())
+
+    def text(needed: list[Json]) -> str:
+        schemes = [" and ".join(" ".join([name, *scopes]) for name, scopes in choice.items()) for choice in needed]
+        return " or ".join(names or "nothing" for names in schemes)
+
+    if not all(any(is_enough(choice, sent) for choice in new) for sent in old):
+        yield f"{place}: a request now needs {text(new)}; it needed {text(old)}"
 
 
-def name_of(schema: Json) -> str:
-    """Return the name of an alternative."""
-    return str(schema.get("$ref") or schema.get("title") or schema.get("type")).rpartition("/")[2]
+def parameters(place: str, old: list[Json], new: list[Json]) -> Iterator[str]:
+    """Find parameters that a caller could send or leave out."""
+    ours, theirs = ({f"{member['name']} ({member['in']})": member for member in listed} for listed in (old, new))
+    for name, parameter in ours.items():
+        if name not in theirs:
+            yield f"{place}: the parameter {name} is gone"
+            continue
+        if theirs[name].get("required") and not parameter.get("required"):
+            yield f"{place}: the parameter {name} is now required"
+        where = f"{place}, parameter {name}"
+        yield from others(where, parameter, theirs[name], {"name", "in", "required", "schema"})
+        yield from schema(where, parameter.get("schema", {}), theirs[name].get("schema", {}), is_sent=True)
+    for name in sorted(theirs.keys() - ours.keys()):
+        if theirs[name].get("required"):
+            yield f"{place}: the new parameter {name} is required"
 
 
-def same_type(place: str, old: Json, new: Json) -> Iterator[str]:
-    """Find a changed type."""
-    if old.get("type") != new.get("type"):
-        yield f"{place}: the type is {new.get('type')}; it was {old.get('type')}"
+def body(place: str, old: Json | None, new: Json | None) -> Iterator[str]:
+    """Find bodies that a caller could send or leave out."""
+    if (new or {}).get("required") and not (old or {}).get("required"):
+        yield f"{place}: a body is now required"
+    if old is None:
+        return
+    if new is None:
+        yield f"{place}: the request has no body any more"
+        return
+    yield from others(f"{place}, request", old, new, {"required", "content"})
+    for media_type, content in old["content"].items():
+        if media_type not in new["content"]:
+            yield f"{place}: the request's media type {media_type} is gone"
+            continue
+        yield from medium(f"{place}, request", content, new["content"][media_type], is_sent=True)
 
 
-def narrowed(place: str, old: Json, new: Json) -> Iterator[str]:
-    """Find limits of a value that are narrower than before, and a changed default."""
-    for name in AT_LEAST:
-        if new.get(name, float("-inf")) > old.get(name, float("-inf")):
-            yield f"{place}: {name} is {new[name]}; it was {old.get(name, 'not limited')}"
-    for name in AT_MOST:
-        if new.get(name, float("inf")) < old.get(name, float("inf")):
-            yield f"{place}: {name} is {new[name]}; it was {old.get(name, 'not limited')}"
-    if new.get("pattern") not in (None, old.get("pattern")):
-        yield f"{place}: the pattern has changed"
-    if "enum" in new and not set(old.get("enum", [None])) <= set(new["enum"]):
-        yield f"{place}: fewer values are allowed"
-    if new.get("default") != old.get("default"):
+def medium(place: str, old: Json, new: Json, is_sent: bool) -> Iterator[str]:
+    """Compare the contents of one media type."""
+    yield from others(place, old, new, {"schema"})
+    yield from schema(place, old.get("schema", {}), new.get("schema", {}), is_sent)
+
+
+def returned_header(place: str, old: Json, new: Json | None) -> Iterator[str]:
+    """Find what a caller could rely on in a header of a response."""
+    if new is None:
+        yield f"{place} is gone"
+        return
+    if old.get("required") and not new.get("required"):
+        yield f"{place} may now be missing"
+    yield from others(place, old, new, {"required", "schema"})
+    yield from schema(place, old.get("schema", {}), new.get("schema", {}), is_sent=False)
+
+
+def problems(old: Json, new: Json) -> Iterator[str]:
+    """Find problem types that are gone, or have another status."""
+    ours, theirs = statuses(old), statuses(new)
+    for kind, status in ours.items():
+        if kind not in theirs:
+            yield f"the problem type {kind} is gone"
+        elif theirs[kind] != status:
+            yield f"the problem type {kind} has the status {theirs[kind]}; it had {status}"
+
+
+def statuses(document_: Json) -> Json:
+    """Return the status of each problem type."""
+    members = [as_schema(s).get("properties", {}) for s in document_.get("components", {}).get("schemas", {}).values()]
+    pairs = [(as_schema(m.get("type", {})), as_schema(m.get("status", {}))) for m in members]
+    return {kind["const"]: status["const"] for kind, status in pairs if "const" in kind and "const" in status}
+
+
+def schema(place: str, old: Any, new: Any, is_sent: bool) -> Iterator[str]:
+    """Find values that a caller could send and no longer can, or new values in a response.
+
+    `is_sent`: whether the schema is one of a request. A request's new schema must allow all that the old one allowed;
+    a response's old schema must allow all that the new one allows.
+    """
+    old, new = as_schema(old), as_schema(new)
+    if choices(old) or choices(new):
+        yield from alternatives(place, old, new, is_sent)
+        old, new = ({k: v for k, v in s.items() if k not in ALTERNATIVES} if choices(s) else {} for s in (old, new))
+    yield from others(place, old, new, SCHEMA)
+    inner, outer = (old, new) if is_sent else (new, old)
+    if types(outer) and not (types(inner) and types(inner) <= types(outer)):
+        yield f"{place}: the type is {listed(new.get('type'))}; it was {listed(old.get('type'))}"
+    yield from limits(place, old, new, is_sent)
+    if values(outer) is not None and (values(inner) is None or not contains(values(outer), values(inner))):
+        yield f"{place}: the values are {listed(values(new))}; they were {listed(values(old))}"
+    if is_sent and new.get("default") != old.get("default"):
         yield f"{place}: the default is {new.get('default')}; it was {old.get('default')}"
+    if old.get("discriminator", {}).get("propertyName") not in (None, new.get("discriminator", {}).get("propertyName")):
+        yield f"{place}: the discriminator has changed"
+    yield from fields(place, old, new, is_sent)
+    for keyword, name in PARTS.items():
+        if keyword in old or keyword in new:
+            yield from schema(f"{place}, {name}", old.get(keyword, {}), new.get(keyword, {}), is_sent)
 
 
-def resolved(document: Json, part: Json) -> Json:
-    """Return a part of a document, or what its reference names. The reference's last word becomes its title."""
-    if "$ref" not in part:
+def limits(place: str, old: Json, new: Json, is_sent: bool) -> Iterator[str]:
+    """Find limits and conditions that are narrower in a request, or wider in a response."""
+    inner, outer = (old, new) if is_sent else (new, old)
+    narrower = [name for name, least in AT_LEAST.items() if outer.get(name, least) > inner.get(name, least)]
+    narrower += [name for name, most in AT_MOST.items() if outer.get(name, most) < inner.get(name, most)]
+    for name in (name for name in narrower if not types(inner) or LIMITED.get(name[3:], "integer") in types(inner)):
+        yield f"{place}: {name} is {new.get(name, 'not limited')}; it was {old.get(name, 'not limited')}"
+    for name in CONDITIONS:
+        if outer.get(name) not in (None, False, inner.get(name)):
+            yield f"{place}: the {name} has changed"
+
+
+def fields(place: str, old: Json, new: Json, is_sent: bool) -> Iterator[str]:
+    """Find fields of an object that are gone or new, needed or missing, or have another schema."""
+    ours, theirs = old.get("properties", {}), new.get("properties", {})
+    free, still_free = old.get("additionalProperties", True), new.get("additionalProperties", True)
+    for name, declared in ours.items():
+        if name in theirs:
+            yield from schema(f"{place}, field {name}", declared, theirs[name], is_sent)
+        else:
+            yield f"{place}: the field {name} is gone"
+    for name in sorted(theirs.keys() - ours.keys()):
+        if is_sent and free is not False:
+            yield f"{place}: the new field {name} may have been sent before, with another meaning"
+        elif not is_sent and isinstance(free, dict):
+            yield from schema(f"{place}, field {name}", free, theirs[name], is_sent)
+    required, still_required = set(old.get("required", [])), set(new.get("required", []))
+    for name in sorted(still_required - required if is_sent else (required - still_required) & theirs.keys()):
+        yield f"{place}: the field {name} {'is now required' if is_sent else 'may now be missing'}"
+    if False in (free, still_free):
+        if is_sent and free is not False:
+            yield f"{place}: unknown fields are now refused"
+    elif (free, still_free) != (True, True):
+        yield from schema(f"{place}, other fields", free, still_free, is_sent)
+
+
+def alternatives(place: str, old: Json, new: Json, is_sent: bool) -> Iterator[str]:
+    """Compare the alternatives of two schemas by their names. One schema is its own only alternative."""
+    ours, theirs = by_name(choices(old) or [old]), by_name(choices(new) or [new])
+    for name, choice in ours.items():
+        if name in theirs:
+            yield from schema(f"{place}, {name}", choice, theirs[name], is_sent)
+        else:
+            yield f"{place}: {name} is gone"
+    # A status may get more problem types: callers read their `type`.
+    if not is_sent and "discriminator" not in new:
+        for name in sorted(theirs.keys() - ours.keys()):
+            yield f"{place}: it may now be {name}"
+
+
+def others(place: str, old: Json, new: Json, known: Iterable[str]) -> Iterator[str]:
+    """Find differences that no rule is about."""
+    for name in sorted((old.keys() | new.keys()) - TEXTS - set(known)):
+        if not name.startswith("x-") and old.get(name) != new.get(name):
+            yield f"{place}: {name} has changed, and make breaking has no rule for it"
+
+
+def as_schema(value: Any) -> Json:
+    """Return a schema as an object. `true` allows every value, `false` none."""
+    return value if isinstance(value, dict) else {} if value else {"not": {}}
+
+
+def choices(value: Json) -> list[Any]:
+    """Return the alternatives of a schema."""
+    return [choice for keyword in ALTERNATIVES for choice in value.get(keyword, [])]
+
+
+def by_name(listed_: list[Any]) -> dict[str, Json]:
+    """Return schemas by their names. Those with one name get a number."""
+    named: dict[str, Json] = {}
+    for choice in map(as_schema, listed_):
+        name = str(choice.get("title") or choice.get("type") or "a schema without a name")
+        named[f"{name} {len(named)}" if name in named else name] = choice
+    return named
+
+
+def types(value: Json) -> set[str]:
+    """Return the types that a schema allows, empty for all. A number may be an integer."""
+    named = value.get("type", [])
+    found = {named} if isinstance(named, str) else set(named)
+    return found | {"integer"} if "number" in found else found
+
+
+def values(value: Json) -> list[Any] | None:
+    """Return the values that a schema allows, or None if it does not list them."""
+    return [value["const"]] if "const" in value else value.get("enum")
+
+
+def contains(outer: list[Any], inner: list[Any]) -> bool:
+    """Tell whether a list has all JSON values of another one."""
+    return {json.dumps(value) for value in inner} <= {json.dumps(value) for value in outer}
+
+
+def listed(value: Any) -> str:
+    """Return a value, or the members of a list, in words."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value if value is not None else "any")
+
+
+def address(server: Json) -> Json:
+    """Return a server without its texts."""
+
+    def facts(part: Json) -> Json:
+        return {name: value for name, value in part.items() if name not in TEXTS}
+
+    return {**facts(server), "variables": {name: facts(rule) for name, rule in server.get("variables", {}).items()}}
+
+
+def expanded(whole: Json, part: Any, inside: tuple[str, ...] = ()) -> Any:
+    """Return a part of a document with what its references name. A reference's last word becomes the title."""
+    if isinstance(part, list):
+        return [expanded(whole, member, inside) for member in part]
+    if not isinstance(part, dict):
         return part
-    target: Any = document
+    if not isinstance(part.get("$ref"), str) or part["$ref"] in inside:  # a schema may contain itself
+        return {name: expanded(whole, member, inside) for name, member in part.items()}
+    target: Any = whole
     for name in part["$ref"].removeprefix("#/").split("/"):
         target = target[name]
-    return {**target, "title": part["$ref"].rpartition("/")[2]}
+    beside = {name: member for name, member in part.items() if name != "$ref"}
+    merged = {**target, **beside, "title": part["$ref"].rpartition("/")[2]}
+    return expanded(whole, merged, (*inside, part["$ref"]))
 
 
 def git(*arguments: str) -> str:
@@ -248,16 +338,16 @@ def git(*arguments: str) -> str:
 
 def last_release() -> str | None:
     """Return the newest release's tag; before the first one, the branch that a pull request is for, or main."""
-    listed = git("tag", "--list", "v*", "--sort=-v:refname").splitlines()
-    tags = [tag for tag in listed if re.fullmatch(r"v[0-9.]+", tag)]
+    names = git("tag", "--list", "v*", "--sort=-v:refname").splitlines()
+    tags = [name for name in names if re.fullmatch(r"v[0-9.]+", name)]
     branches = [f"origin/{os.environ.get('GITHUB_BASE_REF') or 'main'}", "main"]
     found = [*tags[:1], *(branch for branch in branches if git("rev-parse", "--verify", "--quiet", branch))]
     return found[0] if found else None
 
 
-def accepted(changelog: str) -> str:
-    """Return the changelog's lines about what is not released yet."""
-    return re.split(r"(?m)^## \[?v?\d", changelog)[0]
+def accepted(changelog: str) -> set[str]:
+    """Return the lines of the changelog about what is not released yet."""
+    return set(re.split(r"(?m)^## \[?v?\d", changelog)[0].splitlines())
 
 
 def main() -> None:
@@ -267,15 +357,15 @@ def main() -> None:
     if not text:
         print(f"make breaking: {base or 'this clone'} has no {DOCUMENT}, so there is nothing to compare with.")
         return
-    breaks = Comparison(json.loads(text), json.loads((ROOT / DOCUMENT).read_text("utf-8"))).breaks()
+    new = json.loads((ROOT / DOCUMENT).read_text("utf-8"))
+    found = [f"- Breaking: {sentence}" for sentence in breaks(json.loads(text), new)]
     noted = accepted((ROOT / "CHANGELOG.md").read_text("utf-8"))
-    unnoted = [sentence for sentence in breaks if sentence not in noted]
+    unnoted = "\n".join(line for line in found if line not in noted)
     if not unnoted:
-        print(f"make breaking: nothing in {DOCUMENT} breaks callers of {base}, but for {len(breaks)} noted changes.")
+        print(f"make breaking: nothing in {DOCUMENT} breaks callers of {base}, but for {len(found)} noted changes.")
         return
-    lines = "\n".join(f"- Breaking: {sentence}" for sentence in unnoted)
     sys.exit(
-        f"make breaking: {DOCUMENT} breaks callers of {base}:\n\n{lines}\n\n"
+        f"make breaking: {DOCUMENT} breaks callers of {base}:\n\n{unnoted}\n\n"
         "Keep the old form beside the new one. If callers must change, add these lines to \"Unreleased\" in "
         "CHANGELOG.md, and make the next release a major one."
     )

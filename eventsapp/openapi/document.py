@@ -24,7 +24,10 @@ written once and never changed.
 connection, and the event is stored once.
 
 Errors are problem details (RFC 9457). A problem's `type` never changes. Responses may get more fields: ignore the \
-ones that you do not know. A method that a path does not have is `405` with `Allow`; another path is `404` with the \
+ones that you do not know.
+
+If a path does not have the method POST, PUT, PATCH, DELETE or OPTIONS, the response is `405` with `Allow` and the type \
+`urn:event-api:problem:method-not-allowed`. For other methods, such as TRACE, and for other paths, it is `404` with the \
 type `urn:event-api:problem:path-not-found`.
 """
 
@@ -55,7 +58,9 @@ HEADERS: Json = {
         "description": "The event was stored before.", "required": True, "schema": {"type": "string", "const": "true"},
     },
     "Cache-Control": {"description": "How long a cache may keep the response.", "required": True, "schema": TEXT},
-    "Vary": {"description": "A cache keeps one response for each token.", "required": True, "schema": TEXT},
+    "Vary": {
+        "description": "A cache keeps one response for each token and each `Accept`.", "required": True, "schema": TEXT,
+    },
     "Link": {"description": 'The next page, if there is one: `<...>; rel="next"`.', "schema": TEXT},
     "Retry-After": {
         "description": "Seconds to wait before you send the request again.", "required": True,
@@ -64,7 +69,6 @@ HEADERS: Json = {
     "WWW-Authenticate": {"description": "The scheme, and what the token lacks.", "required": True, "schema": TEXT},
     "Accept-Post": {"description": "The media types that you may post.", "required": True, "schema": TEXT},
     "Accept-Encoding": {"description": "The codings that a body may have.", "required": True, "schema": TEXT},
-    "Allow": {"description": "The methods of the path.", "required": True, "schema": TEXT},
 }  # fmt: skip
 
 PARAMETERS: Json = {
@@ -126,7 +130,6 @@ def document() -> Json:
                 },
             },
             "headers": HEADERS,
-            "responses": {"MethodNotAllowed": problem_response([problem.MethodNotAllowed], [])},
             "schemas": schemas.schemas(),
         },
     }  # fmt: skip
@@ -179,7 +182,8 @@ def post_operation() -> Json:
         "summary": "Store an event or a batch",
         "description": "Send an event as often as you like: it is stored once. An array is a batch: the response has a "
         "result for each event. A CloudEvent may be in binary mode, too: its attributes are headers that start with "
-        f"`{media_types.HEADER_PREFIX}`, and the body is its data.",
+        f"`{media_types.HEADER_PREFIX}`, and the body is its data. The document does not list these headers, so "
+        "a generated client uses structured mode.",
         "tags": ["Events"],
         "security": [{"token": [token.WRITE]}],
         "parameters": conditions("post"),

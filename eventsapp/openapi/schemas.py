@@ -26,9 +26,14 @@ ETAG = {
 }
 EXTENSION = {
     "description": "An extension: a string without control characters, a Boolean, or a whole number of 32 bits. Its "
-    "name has lower-case letters and digits.",
+    "name has lower-case letters and digits. Write the number without a fraction: `1`, not `1.0`.",
     "type": ["string", "boolean", "integer"], "minimum": -(2**31), "maximum": 2**31 - 1,
 }  # fmt: skip
+# What a string of a posted CloudEvent cannot have: the characters of cloudevents.NOT_TEXT. Only those above U+FFFF
+# have no escape that Python and ECMA-262 share. JSON text has no half of a surrogate pair.
+NOT_TEXT = r"\u0000-\u001f\u007f-\u009f\ufdd0-\ufdef\ufffe\uffff" + "".join(
+    chr(plane + 0xFFFE) + chr(plane + 0xFFFF) for plane in range(0x10000, 0x110000, 0x10000)
+)
 CURSOR = {"type": "string", "minLength": 1, "maxLength": 300}
 # The problems that one event of a batch can have.
 BATCH_PROBLEMS: list[type[problem.Problem]] = [
@@ -67,14 +72,16 @@ def posted_event() -> Json:
     """Return the schema of an event that a caller sends."""
     schema = caller_fields(event.PostedEvent)
     schema["properties"]["id"]["description"] += (
-        " Unique within your tenant. Send your own: it makes a retry safe. Without one, the API makes a UUIDv7."
+        " Unique within your tenant. Send your own: it makes a retry safe."
     )
     schema["properties"]["payload"] |= {
         "description": f"A JSON object with at most {lossless_json.MAX_DEPTH} levels. Every number and character comes "
         "back as you sent it.",
         "additionalProperties": True,  # the default; some generators of clients need it
     }
-    schema["description"] = f"An event as you send it, with at most {event.MAX_BODY_BYTES:,} bytes."
+    schema["description"] = (
+        f"An event as you send it, with at most {event.MAX_BODY_BYTES:,} bytes. Without an id, the API makes a UUIDv7."
+    )
     return schema
 
 
@@ -109,7 +116,8 @@ def cloudevent(is_posted: bool) -> Json:
     if is_posted:
         for name in members.keys() - set(required):
             members[name] = {**members[name], "type": [members[name]["type"], "null"]}
-        extension["type"] = [*EXTENSION["type"], "null"]
+        members["subject"]["pattern"] = f"^[^{NOT_TEXT}]+$"
+        extension |= {"type": [*EXTENSION["type"], "null"], "pattern": f"^[^{NOT_TEXT}]*$"}
     named = {"pattern": f"^({cloudevents.EXTENSION_NAME.pattern})$"}
     return {
         "title": "PostedCloudEvent" if is_posted else "CloudEvent",
@@ -152,7 +160,7 @@ def results() -> Json:
     }
     refused = {
         "title": "RefusedResult",
-        "description": "The event is not stored. `id` is missing if the event was sent with an invalid id.",
+        "description": "The event is not stored. `id` is missing if the event is invalid and has no valid id.",
         "type": "object",
         "properties": {
             "status": {"type": "integer", "enum": sorted({kind.status for kind in BATCH_PROBLEMS})},
