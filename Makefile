@@ -121,7 +121,7 @@ shift: $(if $(CI),,$(installed)) ## move a stage's traffic to the newest version
 	@$(release_python) terraform/shift.py "$(STAGE)" "$$ALARMS"
 
 rollback: $(if $(CI),,$(installed)) ## move a stage's traffic back to the versions before the last release: make rollback STAGE=prod
-	@$(release_python) terraform/rollback.py "$(STAGE)" "$$RELEASE"
+	@$(release_python) terraform/rollback.py "$(STAGE)" "$$RELEASE" "$$TABLE"
 
 url: ## print the URL of the stage that was planned last
 	@$(terraform) output -raw api_url
@@ -140,13 +140,13 @@ restore-drill: $(installed) ## restore events on an emulated AWS of its own, wit
 restore_cli = $(python) eventsapp/restore_cli.py $@ --stage "$(STAGE)"
 
 restore-events: $(installed) ## restore a table as it was at a time: make restore-events STAGE=prod AT=2026-01-31T09:30:00Z
-	@$(restore_cli) --from "$(or $(FROM),events)" --to "$(or $(TO),events-restored)" --at "$(AT)"
+	@$(restore_cli) --from "$(or $(FROM),events)" --to "$(or $(TO),$(or $(FROM),events)-restored)" --at "$(AT)"
 
 compare-events: $(installed) ## count what a table lacks: make compare-events STAGE=prod FROM=events TO=events-restored
-	@$(restore_cli) --from "$(FROM)" --to "$(TO)"
+	@$(restore_cli) --from "$(FROM)" --to "$(TO)" $(if $(UNITS),--units "$(UNITS)")
 
 copy-events: $(installed) ## copy what a table lacks: make copy-events STAGE=prod FROM=events-restored TO=events LIFT_POLICY=1
-	@$(restore_cli) --from "$(FROM)" --to "$(TO)" $(if $(LIFT_POLICY),--lift-policy)
+	@$(restore_cli) --from "$(FROM)" --to "$(TO)" $(if $(UNITS),--units "$(UNITS)") $(if $(LIFT_POLICY),--lift-policy)
 
 clean: ## remove all files that the other targets made, also the local events and deployment
 	@test ! -d .local-aws || $(MAKE) destroy-local

@@ -17,6 +17,8 @@ from typing import Any
 
 import restore_cli
 
+from traffic import ALIAS, TABLE_NAME
+
 from .emulated_aws import ADMIN
 from .stack import STAGE, Stack
 
@@ -81,7 +83,19 @@ class RestoreDrill:
         setting = json.dumps([first, second])
         with step(f"events_tables = {setting}, terraform apply"):
             self._stack.settings["events_tables"] = setting
-            self._stack.apply(ADMIN)
+            self._stack.apply_only(ADMIN)
+        self.check_live(second)
+        with step("make shift STAGE=emulated"):
+            self._stack.shift(ADMIN)
+        self.check_live(first)
+
+    def check_live(self, table: str) -> None:
+        """Raises DrillFailed unless the version that the API runs uses this table."""
+        found = self._stack.aws.client("lambda").get_function_configuration(
+            FunctionName=f"event-api-{STAGE}", Qualifier=ALIAS
+        )["Environment"]["Variables"][TABLE_NAME]
+        if found != f"event-api-{STAGE}-{table}":
+            raise DrillFailed(f"the API uses the table {found}, not event-api-{STAGE}-{table}.")
 
     def store(self) -> Acknowledged:
         """Store a batch of events. Return what the API acknowledged. Raises DrillFailed."""

@@ -156,11 +156,19 @@ class Stack:
         self.aws.client("s3").delete_object(Bucket=self.oidc_outputs["state_bucket"], Key=key)
 
     def apply(self, credentials: dict[str, str] | None = None) -> None:
-        """Apply the root as the deploy role, or with a person's credentials."""
+        """Apply the root and shift the traffic, as the deploy role or with a person's credentials."""
+        self.apply_only(credentials)
+        self.shift(credentials)
+
+    def shift(self, credentials: dict[str, str] | None = None) -> None:
+        """Shift the traffic to the newest versions, as the deploy role or with a person's credentials."""
+        release(self.aws, credentials or self.deploy_role(), with_alarms=not self.ignores_alarms)
+
+    def apply_only(self, credentials: dict[str, str] | None = None) -> None:
+        """Apply the root, as the deploy role or with a person's credentials. The traffic stays where it is."""
         person = "its deploy role" if credentials is None else "the account's administrator"
         log.info("Applying the stage %s as %s: tables, functions, API, logs", STAGE, person)
         self.terraform("", "apply", "-auto-approve", "-input=false", *self._variables(), credentials=credentials)
-        release(self.aws, credentials or self.deploy_role(), with_alarms=not self.ignores_alarms)
 
     def plan(self) -> str:
         """Return what Terraform would change as the deploy role; empty if nothing."""
