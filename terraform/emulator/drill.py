@@ -20,7 +20,7 @@ import restore_cli
 from traffic import ALIAS, TABLE_NAME
 
 from .emulated_aws import ADMIN
-from .stack import STAGE, Stack
+from .stack import STAGE, Stack, release
 
 EVENTS, RESTORED = "events", "events-restored"
 COUNT = 10  # events of a batch; each list of the drill has one page
@@ -79,14 +79,14 @@ class RestoreDrill:
             restore_cli.main([name, "--stage", "emulated", *options(variables)])
 
     def use(self, first: str, second: str) -> None:
-        """Let the API use the first of two tables."""
+        """Let the API use the first of two tables. It does from the shift on."""
         setting = json.dumps([first, second])
         with step(f"events_tables = {setting}, terraform apply"):
             self._stack.settings["events_tables"] = setting
-            self._stack.apply_only(ADMIN)
+            self._stack.apply(ADMIN, shifts=False)
         self.check_live(second)
         with step("make shift STAGE=emulated"):
-            self._stack.shift(ADMIN)
+            release(self._stack.aws, ADMIN, with_alarms=not self._stack.ignores_alarms)
         self.check_live(first)
 
     def check_live(self, table: str) -> None:

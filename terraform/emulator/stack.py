@@ -52,8 +52,8 @@ class Stack:
         self.aws = EmulatedAws(folder, self.region)
         self.project = folder / "project"
         self.root = self.project / "terraform"
-        # Values of Terraform's variables in place of the stage's own. A new emulated AWS has no restored table, and alarms
-        # cost nothing on it.
+        # Values of Terraform's variables in place of the stage's own. A new emulated AWS has no restored table, and
+        # alarms cost nothing on it.
         self.settings = {"events_tables": json.dumps(["events"]), "alarms": "{}"}
         self.ignores_alarms = False  # whether a release goes on while an alarm is active
 
@@ -155,20 +155,13 @@ class Stack:
         key = f"event-api/{STAGE}.tfstate.tflock"
         self.aws.client("s3").delete_object(Bucket=self.oidc_outputs["state_bucket"], Key=key)
 
-    def apply(self, credentials: dict[str, str] | None = None) -> None:
-        """Apply the root and shift the traffic, as the deploy role or with a person's credentials."""
-        self.apply_only(credentials)
-        self.shift(credentials)
-
-    def shift(self, credentials: dict[str, str] | None = None) -> None:
-        """Shift the traffic to the newest versions, as the deploy role or with a person's credentials."""
-        release(self.aws, credentials or self.deploy_role(), with_alarms=not self.ignores_alarms)
-
-    def apply_only(self, credentials: dict[str, str] | None = None) -> None:
-        """Apply the root, as the deploy role or with a person's credentials. The traffic stays where it is."""
+    def apply(self, credentials: dict[str, str] | None = None, shifts: bool = True) -> None:
+        """Apply the root as the deploy role, or with a person's credentials; then shift the traffic."""
         person = "its deploy role" if credentials is None else "the account's administrator"
         log.info("Applying the stage %s as %s: tables, functions, API, logs", STAGE, person)
         self.terraform("", "apply", "-auto-approve", "-input=false", *self._variables(), credentials=credentials)
+        if shifts:
+            release(self.aws, credentials or self.deploy_role(), with_alarms=not self.ignores_alarms)
 
     def plan(self) -> str:
         """Return what Terraform would change as the deploy role; empty if nothing."""
