@@ -21,12 +21,11 @@ def publish_operations() -> None:
     # pylint: disable=protected-access  # ministack's own functions are corrected
     dynamodb = service("dynamodb")
     handle_other, add_capacity = dynamodb.handle_request, dynamodb._add_consumed_capacity
+    batch_get_item = dynamodb._batch_get_item
 
     async def handle_request(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Response:
         operation, started = operation_of(headers), time.monotonic()
         response: Response = await handle_other(method, path, headers, body, query)
-        if operation == "BatchGetItem" and response[0] == 200:
-            response = with_capacity(json.loads(body), response)
         if operation in READS + WRITES:
             publish(operation, json.loads(body), response, round((time.monotonic() - started) * 1000))
         return response
@@ -38,13 +37,15 @@ def publish_operations() -> None:
         publish_capacity(consumed["ConsumedCapacity"], write)
 
     dynamodb.handle_request, dynamodb._add_consumed_capacity = handle_request, add_consumed_capacity
+    dynamodb._batch_get_item = lambda members: with_capacity(members, batch_get_item(members))
 
 
 def with_capacity(members: dict[str, Any], response: Response) -> Response:
     """Return a BatchGetItem's response with the capacity that it consumed, which ministack leaves out; record this."""
     status, headers, body = response
-    document = json.loads(body)
-    capacity = []
+    if status != 200:
+        return response
+    document, capacity = json.loads(body), []
     for table, wanted in members["RequestItems"].items():
         found = document["Responses"].get(table, [])
         blocks = sum(math.ceil(len(json.dumps(item)) / 4096) for item in found) + len(wanted["Keys"]) - len(found)
