@@ -158,12 +158,19 @@ class TablePair:
 
     def _for_all_items(self, on_missing: Callable[[Item], Comparison]) -> Comparison:
         """Compare the tables, and call a function with each item that the target lacks."""
-        with ThreadPoolExecutor(SEGMENTS) as threads:
+
+        def compare(number: int) -> Comparison:
             try:
-                found = threads.map(lambda number: self._compare_segment(number, on_missing), range(SEGMENTS))
-                return sum(found, NONE)
+                return self._compare_segment(number, on_missing)
             except BaseException:
                 self._failed.set()  # the other threads end, too
+                raise
+
+        with ThreadPoolExecutor(SEGMENTS) as threads:
+            try:
+                return sum(threads.map(compare, range(SEGMENTS)), NONE)
+            except KeyboardInterrupt:
+                self._failed.set()
                 raise
 
     def _compare_segment(self, number: int, on_missing: Callable[[Item], Comparison]) -> Comparison:
@@ -179,6 +186,8 @@ class TablePair:
             items = [item for item in page["Items"] if not is_expired(item)]
             present = self._present(items)
             for item in items:
+                if self._failed.is_set():
+                    break
                 other = present.get(item[self._key]["S"])
                 found += on_missing(item) if other is None else self._compared(item, other)
             if "LastEvaluatedKey" not in page:
