@@ -1,6 +1,6 @@
 # All commands of this project. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run token logs contract-token test contract bench scale package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply shift rollback url deploy-local destroy-local restore-drill restore-events compare-events copy-events clean
+.PHONY: help run token logs contract-token test contract bench scale package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply shift rollback url deploy-local destroy-local restore-drill restore-events compare-events copy-events dashboard-picture clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -147,6 +147,10 @@ compare-events: $(installed) ## count what a table lacks: make compare-events ST
 
 copy-events: $(installed) ## copy what a table lacks: make copy-events STAGE=prod FROM=events-restored TO=events LIFT_POLICY=1
 	@$(restore_cli) --from "$(FROM)" --to "$(TO)" $(if $(UNITS),--units "$(UNITS)") $(if $(LIFT_POLICY),--lift-policy)
+
+dashboard-picture: $(installed) ## draw docs/dashboard.svg again: deploy to an emulated AWS, send requests, read the metrics
+	@command -v terraform >/dev/null || { echo "make $@: terraform is not installed: install 1.10 or newer: https://developer.hashicorp.com/terraform/install" >&2; exit 1; }
+	@PYTHONPATH=tests:eventsapp:terraform $(python) -m picture
 
 clean: ## remove all files that the other targets made, also the local events and deployment
 	@test ! -d .local-aws || $(MAKE) destroy-local

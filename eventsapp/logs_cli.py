@@ -6,16 +6,15 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 from botocore.client import BaseClient
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import ClientError
 
-from token_admin import TokenAdminError
-from token_stage import client_of, deployed_name, emulated_stages, stage_names
+from aws_errors import explained
+from token_stage import client_of, deployed_name, stage_names
 
 PAUSE = 3  # seconds between two looks; AWS permits an account five of these calls a second
 OVERLAP = 60  # seconds that each look goes back, because a line can arrive late
@@ -60,7 +59,7 @@ def request_id_of(text: str) -> str:
 @click.option("--since", type=seconds, help="How far back to look: 30m, 12h, 30d.")
 def logs(stage: str, request_id: str | None, since: int | None) -> None:
     """Follow the access log and both functions' logs of a stage, or show the lines of one request."""
-    with explained(stage):
+    with explained(stage, f"the logs of {stage} cannot be read", explain):
         stage_logs = StageLogs(stage)
         if request_id is None:
             for line in stage_logs.follow(time.time() - (since or OVERLAP)):
@@ -79,25 +78,6 @@ def show(stage_logs: "StageLogs", request_id: str, since: int) -> None:
         )
     for line in lines:
         click.echo(line)
-
-
-@contextmanager
-def explained(stage: str) -> Iterator[None]:
-    """End the command with a sentence when the logs cannot be read."""
-    try:
-        yield
-    except TokenAdminError as exc:
-        raise click.ClickException(str(exc)) from exc
-    except NoCredentialsError as exc:
-        raise click.ClickException(
-            "there are no AWS credentials: log in (aws sso login), or set AWS_PROFILE or AWS_ACCESS_KEY_ID."
-        ) from exc
-    except ClientError as exc:
-        raise click.ClickException(explain(exc, stage)) from exc
-    except BotoCoreError as exc:
-        emulated = emulated_stages().get(stage)
-        remedy = f" Start it with `{emulated.start_command}`." if emulated else ""
-        raise click.ClickException(f"the logs of {stage} cannot be read: {exc}.{remedy}") from exc
 
 
 def explain(error: ClientError, stage: str) -> str:

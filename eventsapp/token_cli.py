@@ -11,9 +11,10 @@ from typing import Any
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
+from aws_errors import explained
 from chalicelib.token import KEY_ID_LENGTH, SCOPES, TENANT, Token
 from token_admin import TokenAdmin, TokenAdminError, state
-from token_stage import emulated_stages, flush_token_cache, stage_names, token_admin_of
+from token_stage import flush_token_cache, stage_names, token_admin_of
 
 UNITS = {"m": 60, "h": 3600, "d": 86_400}  # seconds
 MAX_NAME_LENGTH = 64
@@ -48,16 +49,8 @@ def without_tokens(text: str) -> str:
 @contextmanager
 def administration(stage: str) -> Iterator[TokenAdmin]:
     """Give the administration of a stage's tokens; an error ends the command with a sentence."""
-    try:
+    with explained(stage, f"the token table of {stage} cannot be reached", explain):
         yield token_admin_of(stage)
-    except TokenAdminError as exc:
-        raise click.ClickException(str(exc)) from exc
-    except ClientError as exc:
-        raise click.ClickException(explain(exc, stage)) from exc
-    except BotoCoreError as exc:
-        emulated = emulated_stages().get(stage)
-        remedy = f" Start it with `{emulated.start_command}`." if emulated else ""
-        raise click.ClickException(f"the token table of {stage} cannot be reached: {exc}{remedy}") from exc
 
 
 def explain(error: ClientError, stage: str) -> str:

@@ -48,6 +48,7 @@ locals {
     properties = merge(
       {
         title = title
+        yAxis = { left = { min = 0 } }
         metrics = concat(
           [for metric in widget.metrics : concat(
             [metric.namespace, metric.name],
@@ -62,6 +63,7 @@ locals {
     )
   }]
 
+  # Each metric has a label: CloudWatch's own one is often the same for several lines.
   plain    = { stat = null, label = null, id = null, visible = null }
   api      = { ApiName = "event-api-${var.stage}", Stage = var.stage }
   handler  = { FunctionName = "event-api-${var.stage}" }
@@ -85,19 +87,13 @@ locals {
       ] : merge(kind, { show = merge(local.plain, { stat = stat, label = "${kind.label} ${stat}" }) })]])
     }
     "3. Errors" = {
-      metrics = [for metric in concat(
-        [for name in ["4XXError", "5XXError"] : { namespace = "AWS/ApiGateway", name = name, dimensions = local.api }],
-        [{ namespace = "AWS/Lambda", name = "Errors", dimensions = local.handler }],
-        [for name in ["AuthorizerFailures", "StoreUnavailable"] : { namespace = local.metrics, name = name, dimensions = {} }],
-        [{ namespace = "event-api", name = "StoredEventAltered", dimensions = { function = "event-api-${var.stage}" } }],
-      ) : merge(metric, { show = local.plain })]
+      metrics = concat(
+        [{ namespace = "AWS/ApiGateway", name = "4XXError", dimensions = local.api, show = merge(local.plain, { label = "api-4xx" }) }],
+        [for name, metric in local.counted : metric if !contains(local.refusals, name)],
+      )
     }
     "4. Throttles and refused requests" = {
-      metrics = [for metric in concat(
-        [for name in ["Unauthorized", "TooManyRequests"] : { namespace = local.metrics, name = name, dimensions = {} }],
-        [for dimensions in [local.handler, local.checker] : { namespace = "AWS/Lambda", name = "Throttles", dimensions = dimensions }],
-        [for dimensions in values(local.table_operations) : { namespace = "AWS/DynamoDB", name = "ThrottledRequests", dimensions = dimensions }],
-      ) : merge(metric, { show = local.plain })]
+      metrics = [for name, metric in local.counted : metric if contains(local.refusals, name)]
     }
     "5. Read units per second, and the cap" = {
       metrics    = [for metric in local.units : metric if metric.name == "ConsumedReadCapacityUnits"]
@@ -110,24 +106,41 @@ locals {
       caps       = { "cap of the events and each index" = local.capacity.write, "cap of the tokens" = var.request_caps.tokens.write }
     }
     "7. What costs money: requests and units" = {
-      metrics = [for metric in concat(
-        [{ namespace = "AWS/ApiGateway", name = "Count", dimensions = local.api }],
-        [for dimensions in [local.handler, local.checker] : { namespace = "AWS/Lambda", name = "Invocations", dimensions = dimensions }],
-        [for unit in ["Read", "Write"] : {
+      metrics = [for label, metric in merge(
+        {
+          "requests"         = { namespace = "AWS/ApiGateway", name = "Count", dimensions = local.api }
+          "function calls"   = { namespace = "AWS/Lambda", name = "Invocations", dimensions = local.handler }
+          "authorizer calls" = { namespace = "AWS/Lambda", name = "Invocations", dimensions = local.checker }
+        },
+        { for unit in ["Read", "Write"] : "events: ${lower(unit)} units" => {
           namespace  = "AWS/DynamoDB"
           name       = "Consumed${unit}CapacityUnits"
           dimensions = { TableName = local.events_table.name }
-        }],
-      ) : merge(metric, { show = local.plain })]
+        } },
+      ) : merge(metric, { show = merge(local.plain, { label = label }) })]
     }
     "8. What costs money: bytes of the logs" = {
-      metrics = [for group in [
-        "/aws/lambda/event-api-${var.stage}",
-        "/aws/lambda/event-api-${var.stage}-authorizer",
-        "/aws/apigateway/event-api-${var.stage}",
-      ] : { namespace = "AWS/Logs", name = "IncomingBytes", dimensions = { LogGroupName = group }, show = local.plain }]
+      metrics = [for label, group in {
+        "function"   = "/aws/lambda/event-api-${var.stage}"
+        "authorizer" = "/aws/lambda/event-api-${var.stage}-authorizer"
+        "access log" = "/aws/apigateway/event-api-${var.stage}"
+        } : {
+        namespace  = "AWS/Logs"
+        name       = "IncomingBytes"
+        dimensions = { LogGroupName = group }
+        show       = merge(local.plain, { label = label })
+      }]
     }
   }
+
+  # What each alarm counts, with the alarm's name as label.
+  counted = { for name, alarm in local.alarms : name => {
+    namespace  = alarm.namespace
+    name       = alarm.metric
+    dimensions = alarm.dimensions
+    show       = merge(local.plain, { label = name })
+  } if !endswith(name, "-slow") }
+  refusals = [for name in keys(local.counted) : name if endswith(name, "-throttled") || contains(keys(local.caller_alarms), name)]
 
   # The consumed units of both tables and of each index. They are hidden: the widgets show the rates.
   units = flatten([for kind in ["Read", "Write"] : [

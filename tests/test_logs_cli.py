@@ -1,17 +1,15 @@
 """`make logs`: it shows a request's lines, and each error is a clear sentence. tests/deployed has the whole."""
 
-import io
 import json
 import re
 import time
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import NamedTuple
 
 import boto3
 import logs_cli
 import pytest
+from command_line import Result, run_command
 from in_process import aws_in_moto
 from processes import free_port
 from token_stage import region_of
@@ -30,26 +28,9 @@ FUNCTION = (
 )
 
 
-class Result(NamedTuple):
-    """The exit code of a command, and what it printed."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
 def run(*arguments: str, **environment: str) -> Result:
-    """Run the command in this process, with more environment variables."""
-    stdout, stderr, code = io.StringIO(), io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        patch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the credentials of an earlier test
-        try:
-            logs_cli.main(list(arguments))
-        except SystemExit as exc:
-            code = int(exc.code or 0)
-    return Result(code, stdout.getvalue(), stderr.getvalue())
+    """Run `make logs` in this process, with more environment variables."""
+    return run_command(logs_cli.main, list(arguments), **environment)
 
 
 @pytest.fixture(name="account", scope="module")

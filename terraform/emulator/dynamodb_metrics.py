@@ -32,9 +32,10 @@ def publish_operations() -> None:
 
     def add_consumed_capacity(result: Any, data: Any, table: str, write: bool = False, **items: Any) -> None:
         add_capacity(result, data, table, write=write, **items)
-        consumed: dict[str, Any] = {}
-        add_capacity(consumed, {**data, "ReturnConsumedCapacity": "INDEXES"}, table, write=write, **items)
-        publish_capacity(consumed["ConsumedCapacity"], write)
+        if write:
+            consumed: dict[str, Any] = {}
+            add_capacity(consumed, {**data, "ReturnConsumedCapacity": "INDEXES"}, table, write=write, **items)
+            publish_writes(consumed["ConsumedCapacity"])
 
     dynamodb.handle_request, dynamodb._add_consumed_capacity = handle_request, add_consumed_capacity
     dynamodb._batch_get_item = lambda members: with_capacity(members, batch_get_item(members))
@@ -64,6 +65,8 @@ def publish(operation: str, members: dict[str, Any], response: Response, millise
     sets = [{"TableName": table, "Operation": operation} for table in tables]
     if status == 200:
         record(NAMESPACE, {"SuccessfulRequestLatency": (milliseconds, MILLISECONDS)}, sets)
+        if operation in READS:
+            publish_reads(members, json.loads(body))
     elif b"ConditionalCheckFailedException" in body:
         values = {"ConditionalCheckFailedRequests": (1, COUNT)}
         record(NAMESPACE, values, [{"TableName": table} for table in tables])
@@ -71,11 +74,28 @@ def publish(operation: str, members: dict[str, Any], response: Response, millise
         record(NAMESPACE, {"UserErrors": (1, COUNT)}, [{}])
 
 
-def publish_capacity(consumed: dict[str, Any], write: bool) -> None:
-    """Record the capacity that an operation consumed, of its table and of each global index."""
-    name = "ConsumedWriteCapacityUnits" if write else "ConsumedReadCapacityUnits"
+def publish_writes(consumed: dict[str, Any]) -> None:
+    """Record the write units that an operation consumed, of its table and of each global index."""
     table = {"TableName": consumed["TableName"]}
     units = {"": consumed["Table"], **consumed.get("GlobalSecondaryIndexes", {})}
     for index, capacity in units.items():
         dimensions = {**table, "GlobalSecondaryIndexName": index} if index else table
-        record(NAMESPACE, {name: (capacity["CapacityUnits"], COUNT)}, [dimensions])
+        record(NAMESPACE, {"ConsumedWriteCapacityUnits": (capacity["CapacityUnits"], COUNT)}, [dimensions])
+
+
+def publish_reads(members: dict[str, Any], response: dict[str, Any]) -> None:
+    """Record the read units of an operation, from the items of its response. ministack counts each one as half a unit.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
+    GetItem and BatchGetItem round each item up to 4 KB; Query and Scan round the sum of all items. Here the items lack
+    what a filter or projection left out.
+    """
+    # pylint: disable=protected-access  # ministack's own function is called
+    items_of = response.get("Responses", {members.get("TableName"): response.get("Items", [response.get("Item", {})])})
+    index = {"GlobalSecondaryIndexName": members["IndexName"]} if "IndexName" in members else {}
+    for table, items in items_of.items():
+        request = members.get("RequestItems", {table: members})[table]
+        sizes = [service("dynamodb")._item_size_bytes(item) for item in items]
+        blocks = [sum(sizes)] if "Items" in response else sizes
+        units = sum(max(1, -(-size // 4096)) for size in blocks) * (1 if request.get("ConsistentRead") else 0.5)
+        record(NAMESPACE, {"ConsumedReadCapacityUnits": (units, COUNT)}, [{"TableName": table, **index}])

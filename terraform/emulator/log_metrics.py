@@ -1,4 +1,6 @@
-"""Metrics from log events: metric filters, and the embedded metric format. ministack stores filters and ignores both.
+"""Metrics of log events: their number and bytes, metric filters, and the embedded metric format.
+
+ministack publishes none of them. It stores the filters.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/MonitoringLogData.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
@@ -10,9 +12,10 @@ from typing import Any
 
 from .log_events import call_for_new_events
 from .log_patterns import UnknownPattern, compile_pattern, parsed, value_at
-from .metrics import NO_UNIT, record
+from .metrics import BYTES, COUNT, NO_UNIT, record
 from .responses import Response, error_response, operation_of, service
 
+NAMESPACE = "AWS/Logs"
 FILTER_OPERATIONS = ("PutMetricFilter", "FilterLogEvents")
 cached_pattern = functools.lru_cache(maxsize=256)(compile_pattern)
 
@@ -40,6 +43,9 @@ def count_log_events() -> None:
 def record_events(group: str, events: list[dict[str, Any]]) -> None:
     """Record the metrics of a log group's new events."""
     # pylint: disable=protected-access  # ministack's own state is read
+    for event in events:
+        values = {"IncomingBytes": (len(event["message"].encode()), BYTES), "IncomingLogEvents": (1, COUNT)}
+        record(NAMESPACE, values, [{"LogGroupName": group}])
     filters = [entry for entry in service("cloudwatch_logs")._metric_filters.values() if entry["logGroupName"] == group]
     for message in (event["message"] for event in events):
         for entry in filters:

@@ -11,7 +11,7 @@ from typing import Any
 from .clock import CLOCK
 from .responses import service
 
-COUNT, MILLISECONDS, NO_UNIT = "Count", "Milliseconds", "None"
+BYTES, COUNT, MILLISECONDS, NO_UNIT = "Bytes", "Count", "Milliseconds", "None"
 
 Values = Mapping[str, tuple[float, str]]  # a metric's name => its value and unit
 Dimensions = dict[str, str]

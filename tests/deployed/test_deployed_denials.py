@@ -281,7 +281,8 @@ def test_backups_are_planned_into_a_locked_vault(stack: Stack) -> None:
     (selection,) = backup.list_backup_selections(BackupPlanId=plan["BackupPlanId"])["BackupSelectionsList"]
     job = {"BackupPlanId": plan["BackupPlanId"], "SelectionId": selection["SelectionId"]}
     arns = backup.get_backup_selection(**job)["BackupSelection"]["Resources"]
-    assert sorted(arn.rpartition("/")[2] for arn in arns) == ["event-api-prod-events", "event-api-prod-tokens"]
+    tables = [f"event-api-prod-{table}" for table in ("events", "events-restored", "tokens")]
+    assert sorted(arn.rpartition("/")[2] for arn in arns) == tables
 
 
 # The write-once rule.

@@ -12,8 +12,10 @@ from deployed.alarms import Alarms
 from deployed.faults import closed_gateway, without_token
 from deployed.functions import AUTHORIZER, EVENTS, FUNCTION
 from targets import UrlApi, an_event, get, post
+from test_picture import picture_texts
 
 from emulator.stack import STAGE, Stack
+from picture.dashboard import read_dashboard
 
 ACCESS_LOG = f"/aws/apigateway/{FUNCTION}"
 
@@ -77,34 +79,50 @@ def test_requests_are_counted(stack: Stack, url_api: UrlApi, alarms: Alarms) -> 
     """The metrics have AWS's names and dimensions, and count each request once."""
     get(url_api, "unknown")  # the gateway caches the token
     alarms.forget()
-    event = an_event()
+    event = an_event(payload={"text": "x" * 9000}, subject="metrics")
     assert [post(url_api, event).status, post(url_api, event).status, get(url_api, "unknown").status] == [201, 200, 404]
+    assert len(url_api.request("GET", "/events?subject=metrics").json["events"]) == 1
     assert get(url_api, "a", Authorization=bearer(token_of(stack.token_admin(), READ))).status == 404
     assert get(without_token(url_api), "a").status == 401
     stage, of_post = {"ApiName": FUNCTION, "Stage": STAGE}, {"Method": "POST", "Resource": "/events"}
     live = {"FunctionName": FUNCTION, "Resource": f"{FUNCTION}:live"}
     version = stack.aws.client("lambda").get_alias(FunctionName=FUNCTION, Name="live")["FunctionVersion"]
     sums = {
-        ("AWS/ApiGateway", "Count"): [(stage, 5), ({**stage, **of_post}, 2)],
+        ("AWS/ApiGateway", "Count"): [(stage, 6), ({**stage, **of_post}, 2)],
         ("AWS/ApiGateway", "4XXError"): [(stage, 3), ({**stage, **of_post}, 0)],
         ("AWS/ApiGateway", "5XXError"): [(stage, 0)],
         ("AWS/Lambda", "Invocations"): [
-            ({"FunctionName": FUNCTION}, 4),
-            (live, 4),
-            ({**live, "ExecutedVersion": version}, 4),
+            ({"FunctionName": FUNCTION}, 5),
+            (live, 5),
+            ({**live, "ExecutedVersion": version}, 5),
             ({"FunctionName": AUTHORIZER}, 1),
         ],
         ("AWS/Lambda", "Errors"): [(live, 0)],
         ("AWS/DynamoDB", "ConditionalCheckFailedRequests"): [({"TableName": EVENTS}, 1)],
+        ("AWS/Logs", "IncomingLogEvents"): [({"LogGroupName": ACCESS_LOG}, 6)],
+        # Two unknown events, each read twice: half a unit and a whole one. In the list, an event of 9 KB: 1.5 units.
+        ("AWS/DynamoDB", "ConsumedReadCapacityUnits"): [({"TableName": EVENTS}, 4.5)],
     }  # fmt: skip
     for (namespace, name), expected in sums.items():
         counted = [(dimensions, alarms.sum_of(namespace, name, dimensions)) for dimensions, _ in expected]
         assert counted == expected, name
+    by_subject = {"TableName": EVENTS, "GlobalSecondaryIndexName": "by_subject"}
     for name in ("ConsumedWriteCapacityUnits", "ConsumedReadCapacityUnits"):
-        assert alarms.sum_of("AWS/DynamoDB", name, {"TableName": EVENTS}) > 0
+        assert alarms.sum_of("AWS/DynamoDB", name, by_subject) > 0
     assert alarms.sum_of("AWS/ApiGateway", "Latency", stage) >= alarms.sum_of(
         "AWS/ApiGateway", "IntegrationLatency", stage
     )
+
+
+def test_picture_shows_the_deployed_dashboard(stack: Stack) -> None:
+    """Each widget, each line and each alarm of the deployed dashboard is in docs/dashboard.svg."""
+    widgets = read_dashboard(stack, 0, 60)
+    labels = {label for widget in widgets for label in [*(line.label for line in widget.lines), *widget.caps]}
+    titles = {widget.title for widget in widgets}
+    alarms = {name for widget in widgets if widget.title == "Alarms" for name, _ in widget.rows}
+    assert len(alarms) > 20 and "api-5xx" in labels
+    shown = {text.partition(": ALARM")[0] for text in picture_texts()}
+    assert titles | labels | alarms <= shown, "run `make dashboard-picture`"
 
 
 @pytest.mark.parametrize(

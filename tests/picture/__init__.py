@@ -1,0 +1,1 @@
+"""Draws the dashboard of a stage on the emulated AWS."""
