@@ -158,6 +158,7 @@ class TablePair:
 
     def _for_all_items(self, on_missing: Callable[[Item], Comparison]) -> Comparison:
         """Compare the tables, and call a function with each item that the target lacks."""
+        self._failed.clear()
 
         def compare(number: int) -> Comparison:
             try:
