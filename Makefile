@@ -130,8 +130,8 @@ release_python = PYTHONPATH=eventsapp $(if $(CI),python3,$(python))
 shift: $(if $(CI),,$(installed)) ## move a stage's traffic to the newest versions, after make apply: make shift STAGE=prod (ALARMS=off)
 	@$(release_python) terraform/shift.py "$(STAGE)" "$$ALARMS"
 
-rollback: $(if $(CI),,$(installed)) ## move a stage's traffic back to the previous versions: make rollback STAGE=prod
-	@$(release_python) terraform/rollback.py "$(STAGE)" "$$RELEASE"
+rollback: $(if $(CI),,$(installed)) ## move a stage's traffic back to the versions before the last release: make rollback STAGE=prod
+	@$(release_python) terraform/rollback.py "$(STAGE)" "$$RELEASE" "$$TABLE"
 
 url: ## print the URL of the stage that was planned last
 	@$(terraform) output -raw api_url
@@ -149,14 +149,14 @@ restore-drill: $(installed) ## restore events on an emulated AWS of its own, wit
 
 restore_cli = $(python) eventsapp/restore_cli.py $@ --stage "$(STAGE)"
 
-restore-events: $(installed) ## restore a table to a point in time: make restore-events STAGE=prod AT=2026-01-31T09:30:00Z
-	@$(restore_cli) --from "$(or $(FROM),events)" --to "$(or $(TO),events-restored)" --at "$(AT)"
+restore-events: $(installed) ## restore a table as it was at a time: make restore-events STAGE=prod AT=2026-01-31T09:30:00Z
+	@$(restore_cli) --from "$(or $(FROM),events)" --to "$(or $(TO),$(or $(FROM),events)-restored)" --at "$(AT)"
 
-compare-events: $(installed) ## count the items that are missing in another table: make compare-events STAGE=prod FROM=events TO=events-restored
-	@$(restore_cli) --from "$(FROM)" --to "$(TO)"
+compare-events: $(installed) ## count what a table lacks: make compare-events STAGE=prod FROM=events TO=events-restored
+	@$(restore_cli) --from "$(FROM)" --to "$(TO)" $(if $(UNITS),--units "$(UNITS)")
 
-copy-events: $(installed) ## copy the items that are missing in another table: make copy-events STAGE=prod FROM=events-restored TO=events LIFT_POLICY=1
-	@$(restore_cli) --from "$(FROM)" --to "$(TO)" $(if $(LIFT_POLICY),--lift-policy)
+copy-events: $(installed) ## copy what a table lacks: make copy-events STAGE=prod FROM=events-restored TO=events LIFT_POLICY=1
+	@$(restore_cli) --from "$(FROM)" --to "$(TO)" $(if $(UNITS),--units "$(UNITS)") $(if $(LIFT_POLICY),--lift-policy)
 
 dashboard-picture: $(installed) ## draw docs/dashboard.svg again: deploy to an emulated AWS, send requests, read the metrics
 	@command -v terraform >/dev/null || { echo "make $@: terraform is not installed: install 1.10 or newer: https://developer.hashicorp.com/terraform/install" >&2; exit 1; }

@@ -50,6 +50,10 @@ def tables(stage: str, from_table: str, to_table: str) -> tuple[BaseClient, str,
     """Return a client of DynamoDB and the full names of two tables. Raises BadParameter."""
     if from_table == to_table:
         raise click.BadParameter(f"FROM and TO are both {from_table}: name two tables.")
+    if from_table.removesuffix("-restored") != to_table.removesuffix("-restored"):
+        raise click.BadParameter(
+            f"FROM is {from_table} and TO is {to_table}: use events with events-restored, tokens with tokens-restored."
+        )
     if stage == "local":
         raise click.BadParameter("`make run` has no backups: name a deployed stage, or `emulated`.")
     prefix = deployed_name(stage)
@@ -73,21 +77,30 @@ def restore_events(stage: str, from_table: str, to_table: str, at: datetime | No
     click.echo(f"{target} is restored, after {time.monotonic() - start:.0f} seconds. The API does not use it yet.")
 
 
+units_option = click.option("--units", type=click.FloatRange(min=1))
+
+
 @commands.command("compare-events")
 @options
-def compare_events(stage: str, from_table: str, to_table: str) -> None:
-    """Count the items that are missing in another table. Change nothing."""
+@units_option
+def compare_events(stage: str, from_table: str, to_table: str, units: float | None) -> None:
+    """Count the items that another table lacks; change nothing."""
     client, source, target = tables(stage, from_table, to_table)
-    report(TablePair(client, source, target).compare(), "missing", source, target)
+    pair = TablePair(client, source, target, units)
+    click.echo(pair.limits(), err=True)
+    report(pair.compare(), "missing", source, target)
 
 
 @commands.command("copy-events")
 @options
+@units_option
 @click.option("--lift-policy", is_flag=True)
-def copy_events(stage: str, from_table: str, to_table: str, lift_policy: bool) -> None:
-    """Copy the items that are missing in another table."""
+def copy_events(stage: str, from_table: str, to_table: str, units: float | None, lift_policy: bool) -> None:
+    """Copy the items that another table lacks."""
     client, source, target = tables(stage, from_table, to_table)
-    report(TablePair(client, source, target).copy_missing(lift_policy), "copied", source, target)
+    pair = TablePair(client, source, target, units)
+    click.echo(pair.limits(), err=True)
+    report(pair.copy_missing(lift_policy), "copied", source, target)
 
 
 def report(found: Comparison, verb: str, source: str, target: str) -> None:

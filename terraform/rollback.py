@@ -9,22 +9,29 @@ from aws_calls import Call, CallFailed, calls_of
 from traffic import Function, Release, ReleaseFailed, Report, functions_of, stage_names
 
 
-def roll_back(call: Call, stage: str, report: Report, name: str | None = None) -> dict[str, Release]:
-    """Roll back the last release, or the release `name` if it is live. Return it, by the function's name.
+def roll_back(
+    call: Call, stage: str, report: Report, name: str | None = None, table: str | None = None
+) -> dict[str, Release]:
+    """Roll back the last release, or the release of a name if it is live. Return what it was, by the function's name.
 
-    A running release is stopped first. Raises ReleaseFailed if there is no earlier version.
+    A running release is stopped first. If CodeDeploy has taken the last release back already, nothing moves. A table
+    permits to go back to versions that use this one. Raises ReleaseFailed if there is nothing before, or if the
+    versions before use another table of events.
     """
     functions = functions_of(call, stage, report)
-    found = [(function.name, stop(function, report)) for function in functions]
-    stopped = {function: release for function, release in found if release}
-    found = [(function.name, function.arrival()) for function in functions]
-    live = {function: release for function, release in found if release}
+    stopped = stop_all(functions, table, report)
+    arrivals = [(function.name, function.arrival()) for function in functions]
+    live = {function: release for function, release in arrivals if release}
     if not name:
+        if not stopped and (taken_back := last_if_taken_back(functions)):
+            report(already_back(taken_back, live, stage))
+            return {}
         names = [release.name for release in (stopped or live).values()]
         if not names:
             raise ReleaseFailed("there is no earlier version: the first versions of the functions are live")
         name = max(names)
     releases = {key: release for key, release in (live | stopped).items() if release.name == name}
+    check_tables(functions, releases, table)
     for function in functions:
         if release := releases.get(function.name):
             function.move(release.before)
@@ -34,22 +41,73 @@ def roll_back(call: Call, stage: str, report: Report, name: str | None = None) -
     return releases
 
 
-def stop(function: Function, report: Report) -> Release | None:
-    """Stop a function's running deployment. Return its release; None if nothing runs, or it belongs to no release."""
+def stop_all(functions: list[Function], table: str | None, report: Report) -> dict[str, Release]:
+    """Stop the running deployments. Return their releases by the function's name, without those that are of no release.
+
+    Raises ReleaseFailed before it stops anything, if the versions before use another table of events.
+    """
+    running = {function: deployment for function in functions if (deployment := ours(function, report))}
+    found = {function.name: function.release_of(deployment) for function, deployment in running.items()}
+    releases = {name: release for name, release in found.items() if release}
+    check_tables(functions, releases, table)
+    for function, deployment in running.items():
+        report(f"{function.name}: stopping the deployment {deployment}")
+        function.stop(deployment)
+    return releases
+
+
+def ours(function: Function, report: Report) -> str | None:
+    """Return a function's running deployment; None if there is none. Wait for a rollback that CodeDeploy makes."""
     running = function.running()
-    if running is None:
+    if running and function.is_rollback(running):
+        report(f"{function.name}: CodeDeploy takes a release back ({running}); waiting for its end")
+        function.wait(running)
         return None
-    report(f"{function.name}: stopping the deployment {running}")
-    function.stop(running)
-    return function.release_of(running)
+    return running
 
 
-def main(stage: str, name: str = "") -> None:
+def check_tables(functions: list[Function], releases: dict[str, Release], table: str | None) -> None:
+    """Raise ReleaseFailed if a function would use another table of events, and this is not the permitted one."""
+    for function in functions:
+        if release := releases.get(function.name):
+            before, after = function.table(release.before), function.table(release.after)
+            if before not in (after, table):
+                raise ReleaseFailed(
+                    f"version {release.before} of {function.name} uses the table {before}, and version {release.after} "
+                    f"uses {after}: events that are only in {after} would be 404. Nothing was moved. Read 'Switch "
+                    f"back' in docs/operations.md. To go back to {before} all the same, add TABLE={before}"
+                )
+
+
+def last_if_taken_back(functions: list[Function]) -> dict[str, Release]:
+    """Return the last release by the function's name, if it failed or was stopped and the versions before are live."""
+    found = [(function, function.latest()) for function in functions]
+    latest = {function: release for function, release in found if release}
+    last = max((release.name for release, _ in latest.values()), default=None)
+    parts = {function: release for function, (release, _) in latest.items() if release.name == last}
+    failed = any(latest[function][1] for function in parts)
+    if not failed or any(function.alias() != (release.before, {}) for function, release in parts.items()):
+        return {}
+    return {function.name: release for function, release in parts.items()}
+
+
+def already_back(taken_back: dict[str, Release], live: dict[str, Release], stage: str) -> str:
+    """Return in words that the last release was taken back, and how to go back further."""
+    versions = ", ".join(f"{name} {release.before}" for name, release in taken_back.items())
+    last = next(iter(taken_back.values())).name
+    text = f"The last release {last} was taken back already, and the versions before it are live: {versions}."
+    if live:
+        before = max(release.name for release in live.values())
+        text += f" To go back further, to before the release {before}: make rollback STAGE={stage} RELEASE={before}"
+    return text
+
+
+def main(stage: str, name: str = "", table: str = "") -> None:
     """Roll back a stage, and say what the next deployment will do."""
     if stage not in stage_names():
         sys.exit(f"make rollback: there is no stage {stage}; the stages are {', '.join(stage_names())}.")
     try:
-        releases = roll_back(calls_of(stage), stage, print, name or None)
+        releases = roll_back(calls_of(stage), stage, print, name or None, table or None)
     except (CallFailed, ReleaseFailed) as exc:
         sys.exit(f"make rollback: {exc}.")
     if releases:
@@ -60,4 +118,4 @@ def main(stage: str, name: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:4])

@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 
 from aws_calls import Call, CallFailed, calls_of
-from traffic import Ended, Function, Release, ReleaseFailed, Report, functions_of, moves, stage_names
+from traffic import Function, Release, ReleaseFailed, Report, functions_of, moves, stage_names
 
 
 def shift(call: Call, stage: str, report: Report, with_alarms: bool = True) -> str | None:
@@ -25,12 +25,20 @@ def shift(call: Call, stage: str, report: Report, with_alarms: bool = True) -> s
     if not releases:
         report(f"The newest versions of {stage} are live already: nothing to shift.")
         return None
-    faults = run(functions, releases, report, with_alarms)
+    at_once = bool(reasons := other_tables(functions, releases))
+    for reason in reasons:
+        report(f"{reason}: all traffic moves at once, because two tables must not serve at the same time")
+    started, faults = start(functions, releases, with_alarms, at_once, report)
+    if faults and started:
+        report(f"{', '.join(started)}: the deployment runs to its end. Then the release goes back")
+    faults += wait(functions, started)
     if not faults:
         report(f"The release is complete: {moves(releases)}.")
         return next(iter(releases.values())).name
-    take_back(functions, releases, report)
-    versions = ", ".join(f"{name} {release.before}" for name, release in releases.items())
+    if not started:
+        raise ReleaseFailed(f"the release did not start, and no traffic moved. The reason: {'; '.join(faults)}")
+    take_back([function for function in functions if function.name in started], releases, report)
+    versions = ", ".join(f"{name} {releases[name].before}" for name in started)
     raise ReleaseFailed(
         f"the release was rolled back, and the versions before are live: {versions}. The reason: {'; '.join(faults)}. "
         "The next deployment shifts to the newest version again, so correct or revert the commit first"
@@ -47,27 +55,46 @@ def planned(functions: list[Function], name: str) -> dict[str, Release]:
     return found
 
 
-def run(functions: list[Function], releases: dict[str, Release], report: Report, with_alarms: bool) -> list[str]:
-    """Start all deployments, and wait for their end. Return what went wrong."""
-    started: list[tuple[Function, str]] = []
-    faults: list[str] = []
+def other_tables(functions: list[Function], releases: dict[str, Release]) -> list[str]:
+    """Return a sentence for each function whose new version uses another table of events than the live one."""
+    found = []
+    for function in functions:
+        if release := releases.get(function.name):
+            before, after = function.table(release.before), function.table(release.after)
+            if before != after:
+                versions = f"version {release.before} uses {before}, and {release.after} uses {after}"
+                found.append(f"{function.name}: {versions}")
+    return found
+
+
+def start(
+    functions: list[Function], releases: dict[str, Release], with_alarms: bool, at_once: bool, report: Report
+) -> tuple[dict[str, str], list[str]]:
+    """Start a deployment of each function in a release. Return their ids by the function's name, and what failed."""
+    started: dict[str, str] = {}
     for function in functions:
         if release := releases.get(function.name):
             try:
-                started.append((function, function.start(release, with_alarms)))
+                started[function.name] = function.start(release, with_alarms, at_once)
             except CallFailed as exc:
-                faults.append(f"{function.name}: {exc}")
-                break
-            report(f"{function.name}: shifting from version {release.before} to {release.after} ({started[-1][1]})")
-    ended: list[tuple[str, Ended]] = [(function.name, function.wait(name)) for function, name in started]
-    return faults + [f"{name}: {end.fault}".rstrip(".") for name, end in ended if end.fault]
+                return started, [f"{function.name}: {exc}"]
+            deployment = started[function.name]
+            report(f"{function.name}: shifting from version {release.before} to {release.after} ({deployment})")
+    return started, []
+
+
+def wait(functions: list[Function], started: dict[str, str]) -> list[str]:
+    """Wait for the end of all deployments. Return what went wrong."""
+    waited_for = [function for function in functions if function.name in started]
+    ended = [(function.name, function.wait(started[function.name])) for function in waited_for]
+    return [f"{name}: {end.fault}".rstrip(".") for name, end in ended if end.fault]
 
 
 def take_back(functions: list[Function], releases: dict[str, Release], report: Report) -> None:
-    """Move every function of a failed release back. CodeDeploy has already moved the function that failed."""
+    """Move each function of a failed release back. CodeDeploy has already moved the function that failed."""
     for function in functions:
-        release = releases.get(function.name)
-        if release and function.alias() != (release.before, {}):
+        release = releases[function.name]
+        if function.alias() != (release.before, {}):
             function.move(release.before)
             report(f"{function.name}: moved back to version {release.before}, because the release failed")
 
@@ -76,6 +103,8 @@ def main(stage: str, alarms: str = "") -> None:
     """Shift a stage. If it was rolled back, exit with one sentence."""
     if stage not in stage_names():
         sys.exit(f"make shift: there is no stage {stage}; the stages are {', '.join(stage_names())}.")
+    if alarms not in ("", "on", "off"):
+        sys.exit(f"make shift: ALARMS={alarms} is neither on nor off: leave it out, or write ALARMS=off.")
     try:
         release = shift(calls_of(stage), stage, lambda line: print(line, file=sys.stderr), alarms != "off")
     except (CallFailed, ReleaseFailed) as exc:

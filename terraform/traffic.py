@@ -11,10 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aws_calls import Call
+from aws_calls import Call, CallFailed
 
 STAGES = Path(__file__).resolve().parent / "stages"
 ALIAS = "live"
+TABLE_NAME = "TABLE_NAME"  # the environment variable with the name of the table of events
+AT_ONCE = "CodeDeployDefault.LambdaAllAtOnce"
 POLL_SECONDS = 5.0  # between two checks of a running deployment
 RUNNING = ("Created", "Queued", "InProgress", "Baking", "Ready")  # all states of CodeDeploy except the final ones
 DESCRIPTION = re.compile(r"Release (?P<release>\S+): version (?P<before>\d+) to (?P<after>\d+)")
@@ -74,13 +76,26 @@ class Function:
         found = self._call("lambda", "get_alias", **self._alias)
         return Alias(found["FunctionVersion"], (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {})
 
+    def table(self, version: str) -> str | None:
+        """Return the table of events that a version uses; None if it uses none. Raises ReleaseFailed."""
+        found = self._call("lambda", "get_function_configuration", FunctionName=self.name, Qualifier=version)
+        environment = found.get("Environment") or {}
+        if error := environment.get("Error"):  # AWS then leaves the variables out
+            raise ReleaseFailed(
+                f"AWS does not show the environment of {self.name}, version {version}: {error.get('Message')}. "
+                "Without it, nobody knows which table the version uses. Use credentials that may decrypt with the "
+                "stage's key"
+            )
+        name = environment.get("Variables", {}).get(TABLE_NAME)
+        return None if name is None else str(name)
+
     def move(self, version: str) -> None:
         """Send all traffic to a version at once."""
         routing = {"AdditionalVersionWeights": {}}
         self._call("lambda", "update_alias", **self._alias, FunctionVersion=version, RoutingConfig=routing)
 
-    def start(self, release: Release, with_alarms: bool) -> str:
-        """Start the deployment of a release. Return its id."""
+    def start(self, release: Release, with_alarms: bool, at_once: bool = False) -> str:
+        """Start the deployment of a release, as the group says or at once. Return its id."""
         properties = {
             "Name": self.name, "Alias": ALIAS, "CurrentVersion": release.before, "TargetVersion": release.after,
         }  # fmt: skip
@@ -88,9 +103,13 @@ class Function:
         content = json.dumps({"version": 0.0, "Resources": [resource]})
         revision = {"revisionType": "AppSpecContent", "appSpecContent": {"content": content}}
         description = f"Release {release.name}: version {release.before} to {release.after}"
-        alarms = {} if with_alarms else {"overrideAlarmConfiguration": {"enabled": False, "alarms": []}}
+        options: dict[str, Any] = {}
+        if not with_alarms:
+            options["overrideAlarmConfiguration"] = {"enabled": False, "alarms": []}
+        if at_once:
+            options["deploymentConfigName"] = AT_ONCE
         created = self._call(
-            "codedeploy", "create_deployment", **self._group, revision=revision, description=description, **alarms
+            "codedeploy", "create_deployment", **self._group, revision=revision, description=description, **options
         )
         return str(created["deploymentId"])
 
@@ -107,11 +126,24 @@ class Function:
         releases = [release for name in found if (release := self.release_of(name)) and release.after == version]
         return max(releases, default=None)
 
+    def latest(self) -> tuple[Release, bool] | None:
+        """Return the latest release of this function, and whether its deployment failed or was stopped.
+
+        None if the function had no release since its live version was published.
+        """
+        published = self.versions()[int(self.alias().version)]
+        found = self._deployments(createTimeRange={"start": published})
+        infos = [self._info(name) for name in found]
+        ended = [(release, info["status"] in ("Failed", "Stopped")) for info in infos if (release := released(info))]
+        return max(ended, default=None)
+
     def release_of(self, deployment: str) -> Release | None:
         """Return the release that a deployment belongs to; None if CodeDeploy or somebody else made it."""
-        info = self._info(deployment)
-        found = DESCRIPTION.fullmatch(info.get("description") or "")
-        return Release(*found.groups()) if found and info["creator"] == "user" else None
+        return released(self._info(deployment))
+
+    def is_rollback(self, deployment: str) -> bool:
+        """Tell whether CodeDeploy made a deployment to take another one back."""
+        return bool(self._info(deployment)["creator"] == "codeDeployRollback")
 
     def wait(self, deployment: str) -> Ended:
         """Wait for the end of a deployment, and of the rollback that it may cause; report how the traffic moves."""
@@ -130,7 +162,11 @@ class Function:
 
     def stop(self, deployment: str) -> None:
         """Stop a deployment, and wait until its traffic is back."""
-        self._call("codedeploy", "stop_deployment", deploymentId=deployment, autoRollbackEnabled=True)
+        try:
+            self._call("codedeploy", "stop_deployment", deploymentId=deployment, autoRollbackEnabled=True)
+        except CallFailed as exc:
+            if "DeploymentAlreadyCompletedException" not in str(exc):  # it has ended since the caller looked
+                raise
         self.wait(deployment)
 
     def _info(self, deployment: str) -> dict[str, Any]:
@@ -145,6 +181,12 @@ class Function:
             if not page.get("nextToken"):
                 return found
             token = {"nextToken": page["nextToken"]}
+
+
+def released(info: dict[str, Any]) -> Release | None:
+    """Return the release that a deployment's description names; None if CodeDeploy or somebody else made it."""
+    found = DESCRIPTION.fullmatch(info.get("description") or "")
+    return Release(*found.groups()) if found and info["creator"] == "user" else None
 
 
 def functions_of(call: Call, stage: str, report: Report, pause: float | None = None) -> list[Function]:

@@ -11,7 +11,7 @@ from bodies import LOSSLESS, NOT_OBJECTS, REFUSED_PAYLOADS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.event import MAX_BODY_BYTES, Content, is_id, new_id, parse
+from chalicelib.event import CHECKS, MAX_BODY_BYTES, Content, is_id, new_id, parse
 from chalicelib.lossless_json import MAX_DEPTH
 from chalicelib.problem import TITLES, BodyTooLarge, InvalidEvent, Problem
 
@@ -220,3 +220,12 @@ def test_every_problem_is_documented_by_its_class() -> None:
     for kind in kinds:
         assert kind.status in TITLES
         assert (kind.__doc__ or "").startswith("Raised when ")
+
+
+def test_check_can_close_a_field_to_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first release of a new field refuses it in bodies: a check that no value passes, with the field's pointer."""
+    monkeypatch.setitem(CHECKS, "subject", lambda text: False)
+    with pytest.raises(InvalidEvent) as error:
+        parse(b'{"type": "test_event", "subject": "orders/1001", "payload": {}}')
+    assert [fault.pointer for fault in error.value.faults] == ["/subject"]
+    assert parse(b'{"type": "test_event", "payload": {}}').type == "test_event"

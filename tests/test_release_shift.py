@@ -1,144 +1,19 @@
 """`make shift` and `make rollback`, on functions and deployment groups of the emulated AWS, without Terraform."""
 
-import io
-import itertools
 import json
-import os
-import sys
 import time
-import urllib.request
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import rollback
 import shift
-from aws_calls import Call, CallFailed, call_by_cli, calls_by_boto3
-from traffic import Function, ReleaseFailed, functions_of
+from aws_calls import CallFailed
+from release_stage import ALL_AT_ONCE, API, AUTHORIZER, CANARY, SHIFTS, Stage, codes, document
+from traffic import ReleaseFailed
 
-from emulator.clock import PATH
 from emulator.emulated_aws import EmulatedAws
-
-API, AUTHORIZER = "event-api-dev", "event-api-dev-authorizer"
-ALARM = "event-api-dev-test"
-ACCOUNT = "123456789012"
-ALL_AT_ONCE, CANARY = "CodeDeployDefault.LambdaAllAtOnce", "CodeDeployDefault.LambdaCanary10Percent5Minutes"
-ALL_EVENTS = ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP_ON_REQUEST"]
-HANDLER = "def app(event, context): return context.function_version"
-TRUST = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": ["codedeploy.amazonaws.com"]}}
-SHIFTS = {
-    "Effect": "Allow", "Action": ["lambda:GetAlias", "lambda:UpdateAlias", "cloudwatch:DescribeAlarms"], "Resource": "*"
-}  # fmt: skip
-codes = itertools.count()
-
-
-def document(statement: dict[str, Any]) -> str:
-    """Return a policy with one statement."""
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
-class Stage:
-    """Two functions with an alias and a deployment group each, and an alarm."""
-
-    def __init__(self, aws: EmulatedAws) -> None:
-        self.aws = aws
-        self.lambdas, self.code_deploy = aws.client("lambda"), aws.client("codedeploy")
-        self.call: Call = calls_by_boto3(aws.client)
-        self.lines: list[str] = []
-        self._cloudwatch, iam = aws.client("cloudwatch"), aws.client("iam")
-        iam.create_role(RoleName="codedeploy", AssumeRolePolicyDocument=document(TRUST))
-        iam.put_role_policy(RoleName="codedeploy", PolicyName="shifts", PolicyDocument=document(SHIFTS))
-        self._cloudwatch.put_metric_alarm(
-            AlarmName=ALARM, Namespace="test", MetricName="test", Statistic="Sum", Period=60, EvaluationPeriods=1,
-            Threshold=1, ComparisonOperator="GreaterThanOrEqualToThreshold", TreatMissingData="notBreaching",
-        )  # fmt: skip
-        self.code_deploy.create_application(applicationName=API, computePlatform="Lambda")
-        for name in (API, AUTHORIZER):
-            self.lambdas.create_function(
-                FunctionName=name, Runtime=f"python3.{sys.version_info[1]}", Handler="app.app", Publish=True,
-                Role=f"arn:aws:iam::{ACCOUNT}:role/codedeploy", Code={"ZipFile": zipped()},
-            )  # fmt: skip
-            self.lambdas.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
-            self.code_deploy.create_deployment_group(
-                applicationName=API, deploymentGroupName=name, deploymentConfigName=ALL_AT_ONCE,
-                serviceRoleArn=f"arn:aws:iam::{ACCOUNT}:role/codedeploy",
-                deploymentStyle={"deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL"},
-                autoRollbackConfiguration={"enabled": True, "events": ALL_EVENTS},
-                alarmConfiguration={"enabled": True, "alarms": [{"name": ALARM}]},
-            )  # fmt: skip
-
-    def functions(self) -> list[Function]:
-        """Return both functions."""
-        return functions_of(self.call, "emulated", self.lines.append, 0.05)
-
-    def publish(self, *names: str) -> None:
-        """Publish a new version of functions."""
-        for name in names:
-            self.lambdas.update_function_code(FunctionName=name, ZipFile=zipped(), Publish=True)
-
-    def live(self) -> tuple[int, int]:
-        """Return the versions of both aliases. All traffic must go to them."""
-        aliases = [function.alias() for function in self.functions()]
-        assert [alias.weights for alias in aliases] == [{}, {}]
-        return int(aliases[0].version), int(aliases[1].version)
-
-    def newest(self) -> tuple[int, int]:
-        """Return the newest versions of both functions."""
-        api, authorizer = (max(function.versions()) for function in self.functions())
-        return api, authorizer
-
-    def configure(self, config: str) -> None:
-        """Choose how the traffic of both groups shifts."""
-        for name in (API, AUTHORIZER):
-            self.code_deploy.update_deployment_group(
-                applicationName=API, currentDeploymentGroupName=name, deploymentConfigName=config
-            )
-
-    def raise_alarm(self, state: str = "ALARM") -> None:
-        """Set the alarm's state."""
-        self._cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue=state, StateReason="The test says so.")
-
-    def set_clock(self, now: float | None) -> None:
-        """Set the clock of the emulated AWS, in seconds; None is the real time."""
-        body = json.dumps({"now": now}).encode()
-        request = urllib.request.Request(f"{self.aws.endpoint}{PATH}", body, method="PUT")
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60):
-            pass
-
-    def shift(self, when_canary: Callable[[], None] | None = None, **options: Any) -> str | None:
-        """Run `make shift`. Do something when the first traffic goes to a new version."""
-
-        def report(line: str) -> None:
-            nonlocal when_canary
-            self.lines.append(line)
-            if when_canary and "10% to version" in line:
-                act, when_canary = when_canary, None
-                act()
-
-        self.lines.clear()
-        return shift.shift(self.call, "emulated", report, **options)
-
-    def start(self, name: str) -> str:
-        """Start a deployment to a function's newest version, as a `make shift` that is killed then. Return its id."""
-        (function,) = [function for function in self.functions() if function.name == name]
-        release = shift.planned([function], "2026-01-31T09:30:00.000Z")[name]
-        return function.start(release, with_alarms=True)
-
-    def roll_back(self, release: str | None = None) -> set[str]:
-        """Run `make rollback`. Return the functions that went back."""
-        self.lines.clear()
-        return set(rollback.roll_back(self.call, "emulated", self.lines.append, release))
-
-
-def zipped() -> bytes:
-    """Return a function's code. Each is different, so that Lambda publishes it."""
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as archive:
-        archive.writestr("app.py", f"{HANDLER}  # {next(codes)}")
-    return code.getvalue()
 
 
 @pytest.fixture(name="running_stage", scope="module")
@@ -311,6 +186,158 @@ def test_only_the_named_release_is_rolled_back(stage: Stage) -> None:
     assert stage.roll_back(release) == set()
 
 
+def test_release_that_failed_is_not_rolled_back_twice(stage: Stage) -> None:
+    """If CodeDeploy took the last release back, a rollback says so and moves nothing. A name goes back further."""
+    stage.publish(API)
+    before = stage.live()
+    good = stage.shift()
+    stage.publish(API, AUTHORIZER)
+    live = stage.live()
+    stage.raise_alarm()
+    with pytest.raises(ReleaseFailed):
+        stage.shift()
+    assert stage.roll_back() == set()
+    (line,) = stage.lines
+    assert f"was taken back already, and the versions before it are live: {API} {live[0]}, {AUTHORIZER} " in line
+    assert line.endswith(f"to before the release {good}: make rollback STAGE=emulated RELEASE={good}")
+    assert stage.live() == live
+    assert stage.roll_back(good) == {API}
+    assert stage.live() == before
+
+
+def test_rollback_waits_for_the_rollback_of_code_deploy(stage: Stage) -> None:
+    """A deployment by which CodeDeploy takes a release back is not stopped: it moves the traffic back."""
+    stage.publish(API)
+    live = stage.live()
+    stage.raise_alarm()
+    with pytest.raises(ReleaseFailed):
+        stage.shift()
+    own = stage.deployment(API)
+    assert own["creator"] == "codeDeployRollback"
+    call, lines = stage.call_after_a_look_at(own["deploymentId"]), stage.lines
+    lines.clear()
+    assert not rollback.roll_back(call, "emulated", lines.append)
+    assert lines[0] == f"{API}: CodeDeploy takes a release back ({own['deploymentId']}); waiting for its end"
+    assert "was taken back already" in lines[1]
+    assert stage.live() == live
+
+
+def test_release_that_ends_before_the_stop_is_rolled_back(stage: Stage) -> None:
+    """A deployment may end between the look at it and the stop: AWS refuses to stop it, and the rollback goes on."""
+    live = stage.live()
+    stage.publish(API)
+    stage.shift()
+    call = stage.call_after_a_look_at(stage.deployment(API)["deploymentId"])
+    assert rollback.roll_back(call, "emulated", stage.lines.append).keys() == {API}
+    assert stage.live() == live
+
+
+def test_release_with_another_table_moves_at_once(stage: Stage) -> None:
+    """A release that uses another table is no canary, for both functions. The groups keep their setting."""
+    stage.configure(CANARY)
+    stage.publish_with_table(API, "first")
+    stage.publish(AUTHORIZER)
+    before, after = stage.live()[0], stage.newest()[0]
+    assert stage.shift()  # the canary would wait for minutes
+    assert stage.live() == stage.newest()
+    assert stage.lines[0] == (
+        f"{API}: version {before} uses None, and {after} uses first: "
+        "all traffic moves at once, because two tables must not serve at the same time"
+    )
+    for name in (API, AUTHORIZER):
+        assert stage.deployment(name)["deploymentConfigName"] == ALL_AT_ONCE
+    group = stage.code_deploy.get_deployment_group(applicationName=API, deploymentGroupName=API)["deploymentGroupInfo"]
+    assert group["deploymentConfigName"] == CANARY
+    stage.publish_with_table(API, "first")
+    stage.configure(ALL_AT_ONCE)
+    stage.shift()
+    assert not [line for line in stage.lines if "at once" in line]
+
+
+def test_rollback_to_another_table_needs_its_name(stage: Stage) -> None:
+    """A rollback never moves the API to another table, unless somebody names this table."""
+    stage.publish_with_table(API, "events")
+    stage.shift()
+    before = stage.live()
+    stage.publish_with_table(API, "events-restored")
+    release = stage.shift()
+    live = stage.live()
+    for options in ({}, {"release": release}, {"table": "another"}):
+        with pytest.raises(ReleaseFailed) as refused:
+            stage.roll_back(**options)
+        assert str(refused.value).startswith(
+            f"version {before[0]} of {API} uses the table events, and version {live[0]} uses events-restored: "
+        )
+        assert str(refused.value).endswith("add TABLE=events")
+        assert stage.live() == live
+    assert stage.roll_back(table="events") == {API}
+    assert stage.live() == before
+
+
+def test_rollback_does_not_stop_a_release_with_another_table(stage: Stage) -> None:
+    """If the running release brings another table, a rollback is refused before it stops anything."""
+    stage.configure(CANARY)
+    stage.publish_with_table(API, f"table-{next(codes)}")
+    running = stage.start(API)
+    with pytest.raises(ReleaseFailed, match="add TABLE="):
+        stage.roll_back()
+    assert stage.deployment(API)["status"] != "Stopped"
+    stage.code_deploy.stop_deployment(deploymentId=running)
+    stage.functions()[0].wait(running)
+
+
+def test_unreadable_environment_is_an_error(stage: Stage) -> None:
+    """If AWS cannot decrypt a version's environment, nobody knows its table: the command says so and moves nothing."""
+
+    def call(service: str, operation: str, **members: Any) -> dict[str, Any]:
+        if operation == "get_function_configuration":
+            return {"Environment": {"Error": {"ErrorCode": "AccessDeniedException", "Message": "No key"}}}
+        return stage.call(service, operation, **members)
+
+    stage.publish(API)
+    with pytest.raises(ReleaseFailed, match="AWS does not show the environment of .*: No key. .* decrypt with the"):
+        shift.shift(call, "emulated", stage.lines.append)
+
+
+def test_only_what_the_release_started_is_taken_back(stage: Stage) -> None:
+    """If a second function's deployment cannot start, the first one runs to its end and goes back. Others stay."""
+    live = stage.live()
+    stage.publish(API, AUTHORIZER)
+    newest = stage.newest()
+
+    def call(service: str, operation: str, **members: Any) -> dict[str, Any]:
+        if operation == "create_deployment" and members["deploymentGroupName"] == AUTHORIZER:
+            stage.functions()[1].move(str(newest[1]))  # another release was faster
+            raise CallFailed("create_deployment failed: already has an active Deployment")
+        return stage.call(service, operation, **members)
+
+    lines: list[str] = []
+    with pytest.raises(ReleaseFailed, match=f"are live: {API} {live[0]}. The reason: {AUTHORIZER}: "):
+        shift.shift(call, "emulated", lines.append)
+    assert f"{API}: the deployment runs to its end. Then the release goes back" in lines
+    assert stage.live() == (live[0], newest[1])
+
+
+def test_release_that_cannot_start_moves_nothing(stage: Stage) -> None:
+    """If no deployment could start, the error does not say that something was rolled back."""
+    stage.publish(API)
+
+    def call(service: str, operation: str, **members: Any) -> dict[str, Any]:
+        if operation == "create_deployment":
+            raise CallFailed("create_deployment failed: already has an active Deployment")
+        return stage.call(service, operation, **members)
+
+    with pytest.raises(ReleaseFailed, match=f"^the release did not start, and no traffic moved. The reason: {API}: "):
+        shift.shift(call, "emulated", stage.lines.append)
+
+
+@pytest.mark.parametrize("alarms", ["of", "OFF", "false"])
+def test_unknown_value_of_alarms_is_refused(alarms: str) -> None:
+    """A mistyped `ALARMS=off` does not release with the alarms."""
+    with pytest.raises(SystemExit, match=f"^make shift: ALARMS={alarms} is neither on nor off"):
+        shift.main("emulated", alarms)
+
+
 def test_code_deploy_needs_its_own_role(stage: Stage) -> None:
     """CodeDeploy shifts with its service role: without its permission the release fails, and nothing moves."""
     iam, live = stage.aws.client("iam"), stage.live()
@@ -328,28 +355,6 @@ def test_refused_call_is_one_sentence(stage: Stage) -> None:
     """A call that AWS refuses is reported with its name and AWS's reason."""
     with pytest.raises(CallFailed, match=r"^get_alias failed: .*ResourceNotFoundException.*[^.]$"):
         stage.call("lambda", "get_alias", FunctionName="other", Name="live")
-
-
-FAKE_AWS = """#!{python}
-import json, sys
-print(json.dumps({{"arguments": sys.argv[1:]}})) if "fail" not in sys.argv[-1] else sys.exit("An error\\n occurred.")
-"""
-
-
-def test_workflow_makes_the_same_calls_with_the_aws_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without packages, the AWS CLI makes each call: with its own names, and members as JSON."""
-    program = tmp_path / "aws"
-    program.write_text(FAKE_AWS.format(python=sys.executable))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert call_by_cli("codedeploy", "get_deployment", deploymentId="d-1")["arguments"] == [
-        "deploy", "get-deployment", "--output", "json", "--cli-input-json", '{"deploymentId": "d-1"}',
-    ]  # fmt: skip
-    with pytest.raises(CallFailed, match="^get_alias failed: An error occurred$"):
-        call_by_cli("lambda", "get_alias", Name="fail")
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(CallFailed, match="the AWS CLI is not installed"):
-        call_by_cli("lambda", "get_alias")
 
 
 @pytest.mark.parametrize("program", [shift, rollback])

@@ -1,17 +1,24 @@
 """`make restore-events`, `make compare-events` and `make copy-events`, on tables in moto."""
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 import restore_cli
+import table_copy
 from botocore.client import BaseClient
+from botocore.exceptions import ClientError, NoCredentialsError
 from in_process import aws_in_moto
 from local.aws import EVENTS, TOKENS
+from table_copy import TableCopyError, TablePair
+from table_pace import Pace, pace_of
 
+ROOT = Path(__file__).parent.parent
 SOURCE, TARGET = "event-api-dev-events", "event-api-dev-events-restored"
 
 
@@ -41,19 +48,25 @@ def _table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseClient]:
 def _stored(table: BaseClient) -> None:
     """Fill both tables."""
     for name in (SOURCE, TARGET):
-        for found in table.scan(TableName=name)["Items"]:
-            table.delete_item(TableName=name, Key={"pk": found["pk"]})
+        found = table.scan(TableName=name)["Items"]
+        write(table, name, [{"DeleteRequest": {"Key": {"pk": each["pk"]}}} for each in found])
     hour = 3600
-    for found in [
+    items = [
         *(item(f"missing-{number}") for number in range(120)),  # more than one read returns
         item("later", expires_at={"N": str(int(time.time()) + hour)}),
         item("expired", expires_at={"N": str(int(time.time()) - hour)}),
         item("equal"),
         item("different"),
-    ]:
-        table.put_item(TableName=SOURCE, Item=found)
+    ]
+    write(table, SOURCE, [{"PutRequest": {"Item": each}} for each in items])
     table.put_item(TableName=TARGET, Item=item("equal"))
     table.put_item(TableName=TARGET, Item=item("different", payload={"S": '{"n":1}'}))
+
+
+def write(table: BaseClient, name: str, requests: list[dict[str, Any]]) -> None:
+    """Write to a table, 25 items at a time."""
+    for start in range(0, len(requests), 25):
+        table.batch_write_item(RequestItems={name: requests[start : start + 25]})
 
 
 def run(capsys: pytest.CaptureFixture[str], command: str, *options: str) -> str:
@@ -99,11 +112,135 @@ def test_long_list_of_different_items_is_cut(table: BaseClient, capsys: pytest.C
     assert lines[-1] == "... and 11 more" and len([line for line in lines if line.startswith("different: ")]) == 20
 
 
+@pytest.fixture(name="client")
+def _client(table: BaseClient) -> Iterator[BaseClient]:
+    """A client of DynamoDB for one test, which may register what happens before a call."""
+    client = boto3.client("dynamodb", endpoint_url=table.meta.endpoint_url)
+    yield client
+    client.close()
+
+
+@pytest.mark.usefixtures("stored")
+def test_event_that_the_api_stores_during_the_copy_is_not_copied(table: BaseClient, client: BaseClient) -> None:
+    """An item that another writer stored after the copy looked is compared, not counted as copied, and not changed."""
+    others = {"acme/missing-1": item("missing-1"), "acme/missing-2": item("missing-2", payload={"S": "{}"})}
+
+    def store(params: dict[str, Any], **_: Any) -> None:
+        if other := others.get(json.loads(params["body"])["Item"]["pk"]["S"]):
+            table.put_item(TableName=TARGET, Item=other)
+
+    client.meta.events.register("before-call.dynamodb.PutItem", store)
+    found = TablePair(client, SOURCE, TARGET).copy_missing()
+    assert (found.missing, found.equal, sorted(found.different)) == (119, 2, ["acme/different", "acme/missing-2"])
+    assert items_of(table, TARGET)["acme/missing-2"] == item("missing-2", payload={"S": "{}"})
+
+
+POLICY = json.dumps({"Version": "2012-10-17", "Statement": []})
+
+
+@pytest.mark.usefixtures("stored")
+def test_policy_that_cannot_be_set_again_is_its_own_error(table: BaseClient, client: BaseClient) -> None:
+    """If the credentials expire during the copy, the error says that the table has no policy, and what to do now."""
+    arn = table.describe_table(TableName=TARGET)["Table"]["TableArn"]
+    table.put_resource_policy(ResourceArn=arn, Policy=POLICY)
+
+    def refuse(**_: Any) -> None:
+        raise NoCredentialsError
+
+    client.meta.events.register("before-call.dynamodb.PutResourcePolicy", refuse)
+    with pytest.raises(TableCopyError) as error:
+        TablePair(client, SOURCE, TARGET).copy_missing(lift_policy=True)
+    assert str(error.value).startswith(f"the policy of {TARGET} is missing: run `make plan` and `make apply` now")
+    with pytest.raises(table.exceptions.PolicyNotFoundException):
+        table.get_resource_policy(ResourceArn=arn)
+
+
+@pytest.mark.parametrize(
+    ("lift_policy", "advice"), [(False, "add LIFT_POLICY=1"), (True, "The table has had no policy for 0 seconds, so ")]
+)
+@pytest.mark.usefixtures("stored")
+def test_refused_copy_says_what_to_do(
+    client: BaseClient, monkeypatch: pytest.MonkeyPatch, lift_policy: bool, advice: str
+) -> None:
+    """If AWS refuses to write, the advice is LIFT_POLICY=1 only if that was not given. A later copy is complete."""
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "PutItem")
+
+    client.meta.events.register("before-call.dynamodb.PutItem", refuse)
+    monkeypatch.setattr(table_copy, "POLICY_SECONDS", 0)
+    pair = TablePair(client, SOURCE, TARGET)
+    with pytest.raises(TableCopyError, match=f"^AWS refuses to write to {TARGET}: no. .*{advice}"):
+        pair.copy_missing(lift_policy)
+    client.meta.events.unregister("before-call.dynamodb.PutItem", refuse)
+    assert pair.copy_missing().missing == 121
+
+
+@pytest.mark.parametrize(
+    ("description", "kind", "units", "expected"),
+    [
+        ({}, "Read", None, 750),  # a quarter of what a partition serves
+        ({}, "Write", None, 250),
+        ({"OnDemandThroughput": {"MaxReadRequestUnits": 500, "MaxWriteRequestUnits": 100}}, "Read", None, 125),
+        ({"OnDemandThroughput": {"MaxReadRequestUnits": 500, "MaxWriteRequestUnits": 100}}, "Write", None, 25),
+        ({"OnDemandThroughput": {"MaxReadRequestUnits": -1}}, "Read", None, 750),
+        ({"OnDemandThroughput": {"MaxReadRequestUnits": 40_000}}, "Read", None, 750),
+        ({"ProvisionedThroughput": {"ReadCapacityUnits": 8, "WriteCapacityUnits": 4}}, "Write", None, 1),
+        ({"ProvisionedThroughput": {"ReadCapacityUnits": 0, "WriteCapacityUnits": 0}}, "Read", None, 750),
+        ({"OnDemandThroughput": {"MaxReadRequestUnits": 500}}, "Read", 2000.0, 2000),
+    ],
+)
+def test_pace_is_a_quarter_of_the_cap(
+    description: dict[str, Any], kind: str, units: float | None, expected: float
+) -> None:
+    """A copy leaves most of a table's capacity to the API, unless a person sets the units."""
+    assert pace_of(description, kind, units) == expected
+
+
+@pytest.mark.parametrize(("expected", "consumed"), [(50, 50), (1, 50), (100, 50)])
+def test_calls_wait_for_their_units(expected: float, consumed: float) -> None:
+    """Calls consume the units of a second in a second, whatever was expected. Indexes count; load only adds time."""
+    pace, start = Pace(500), time.monotonic()
+    capacity = [{"CapacityUnits": consumed - 10}, {"CapacityUnits": 10.0}]
+    for _ in range(3):
+        pace.call(lambda **_: {"ConsumedCapacity": capacity}, expected)
+    assert time.monotonic() - start >= 2 * consumed / 500  # the third call's units are paid for by the next call
+
+
+@pytest.mark.usefixtures("stored")
+def test_units_slow_a_copy_down(table: BaseClient, capsys: pytest.CaptureFixture[str]) -> None:
+    """With UNITS=300, the 121 items take the units of at least 0.4 seconds. The command says the limits before."""
+    start = time.monotonic()
+    restore_cli.main(["copy-events", "--stage", "emulated", *FORTH, "--units", "300"])
+    assert time.monotonic() - start >= 120 / 300
+    assert capsys.readouterr().err == (
+        f"Using at most 300 read units a second of {SOURCE}, and 300 read units and 300 write units of {TARGET} ...\n"
+    )
+    assert len(items_of(table, TARGET)) == 123
+
+
+@pytest.mark.parametrize(
+    ("variables", "options"),
+    [
+        ((), "--from events --to events-restored"),
+        (("FROM=tokens",), "--from tokens --to tokens-restored"),
+        (("FROM=tokens-restored", "TO=tokens"), "--from tokens-restored --to tokens"),
+    ],
+)
+def test_restore_goes_to_a_table_of_the_same_kind(variables: tuple[str, ...], options: str) -> None:
+    """`make restore-events FROM=tokens` restores to tokens-restored."""
+    command = ["make", "--dry-run", "restore-events", "STAGE=dev", "AT=latest", *variables]
+    result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert options in result.stdout.splitlines()[-1].replace('"', "")
+
+
 @pytest.mark.parametrize(
     ("command", "options", "sentence"),
     [
         ("copy-events", ("--from", "events", "--to", "events"), "FROM and TO are both events: name two tables."),
-        ("copy-events", ("--from", "events", "--to", "tokens"), "copy events to events, tokens to tokens."),
+        ("copy-events", ("--from", "events", "--to", "tokens"), "FROM is events and TO is tokens: use events with "),
+        ("compare-events", (*FORTH, "--units", "0"), "0.0 is not in the range x>=1"),
+        ("restore-events", (*FORTH[:3], "tokens-restored", "--at", "latest"), "tokens with tokens-restored."),
         ("copy-events", ("--from", "", "--to", "events"), "'' is not one of 'events', 'events-restored', "),
         ("restore-events", (*FORTH, "--at", "now"), "'now' is not a time: write AT=2026-01-31T09:30:00Z, or AT="),
         ("restore-events", (*FORTH, "--at", "2026-01-31T09:30:00"), "is not a time: write AT="),

@@ -17,8 +17,10 @@ from typing import Any
 
 import restore_cli
 
+from traffic import ALIAS, TABLE_NAME
+
 from .emulated_aws import ADMIN
-from .stack import STAGE, Stack
+from .stack import STAGE, Stack, release
 
 EVENTS, RESTORED = "events", "events-restored"
 COUNT = 10  # events of a batch; each list of the drill has one page
@@ -77,11 +79,23 @@ class RestoreDrill:
             restore_cli.main([name, "--stage", "emulated", *options(variables)])
 
     def use(self, first: str, second: str) -> None:
-        """Let the API use the first of two tables."""
+        """Let the API use the first of two tables. It does from the shift on."""
         setting = json.dumps([first, second])
         with step(f"events_tables = {setting}, terraform apply"):
             self._stack.settings["events_tables"] = setting
-            self._stack.apply(ADMIN)
+            self._stack.apply(ADMIN, shifts=False)
+        self.check_live(second)
+        with step("make shift STAGE=emulated"):
+            release(self._stack.aws, ADMIN, with_alarms=not self._stack.ignores_alarms)
+        self.check_live(first)
+
+    def check_live(self, table: str) -> None:
+        """Raises DrillFailed unless the version that the API runs uses this table."""
+        found = self._stack.aws.client("lambda").get_function_configuration(
+            FunctionName=f"event-api-{STAGE}", Qualifier=ALIAS
+        )["Environment"]["Variables"][TABLE_NAME]
+        if found != f"event-api-{STAGE}-{table}":
+            raise DrillFailed(f"the API uses the table {found}, not event-api-{STAGE}-{table}.")
 
     def store(self) -> Acknowledged:
         """Store a batch of events. Return what the API acknowledged. Raises DrillFailed."""

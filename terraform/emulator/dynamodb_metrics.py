@@ -20,6 +20,7 @@ def publish_operations() -> None:
     # pylint: disable=protected-access  # ministack's own functions are corrected
     dynamodb = service("dynamodb")
     handle_other, add_capacity = dynamodb.handle_request, dynamodb._add_consumed_capacity
+    batch_get_item = dynamodb._batch_get_item
 
     async def handle_request(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Response:
         operation, started = operation_of(headers), time.monotonic()
@@ -36,6 +37,20 @@ def publish_operations() -> None:
             publish_writes(consumed["ConsumedCapacity"])
 
     dynamodb.handle_request, dynamodb._add_consumed_capacity = handle_request, add_consumed_capacity
+    dynamodb._batch_get_item = lambda members: with_capacity(members, batch_get_item(members))
+
+
+def with_capacity(members: dict[str, Any], response: Response) -> Response:
+    """Return a BatchGetItem's response with the capacity that it consumed, which ministack leaves out."""
+    status, headers, body = response
+    if status != 200 or members.get("ReturnConsumedCapacity", "NONE") == "NONE":
+        return response
+    document = json.loads(body)
+    document["ConsumedCapacity"] = [
+        {"TableName": table, "CapacityUnits": read_units(sizes_of(document["Responses"].get(table, [])), request)}
+        for table, request in members["RequestItems"].items()
+    ]
+    return status, headers, json.dumps(document, ensure_ascii=False).encode()
 
 
 def publish(operation: str, members: dict[str, Any], response: Response, milliseconds: int) -> None:
@@ -70,12 +85,20 @@ def publish_reads(members: dict[str, Any], response: dict[str, Any]) -> None:
     GetItem and BatchGetItem round each item up to 4 KB; Query and Scan round the sum of all items. Here the items lack
     what a filter or projection left out.
     """
-    # pylint: disable=protected-access  # ministack's own function is called
     items_of = response.get("Responses", {members.get("TableName"): response.get("Items", [response.get("Item", {})])})
     index = {"GlobalSecondaryIndexName": members["IndexName"]} if "IndexName" in members else {}
     for table, items in items_of.items():
         request = members.get("RequestItems", {table: members})[table]
-        sizes = [service("dynamodb")._item_size_bytes(item) for item in items]
-        blocks = [sum(sizes)] if "Items" in response else sizes
-        units = sum(max(1, -(-size // 4096)) for size in blocks) * (1 if request.get("ConsistentRead") else 0.5)
+        sizes = sizes_of(items)
+        units = read_units([sum(sizes)] if "Items" in response else sizes, request)
         record(NAMESPACE, {"ConsumedReadCapacityUnits": (units, COUNT)}, [{"TableName": table, **index}])
+
+
+def sizes_of(items: list[dict[str, Any]]) -> list[int]:
+    """Return the sizes of items, in bytes."""
+    return [service("dynamodb")._item_size_bytes(item) for item in items]  # pylint: disable=protected-access
+
+
+def read_units(sizes: list[int], request: dict[str, Any]) -> float:
+    """Return the units of a read, each of whose sizes (bytes) is rounded up to 4 KB."""
+    return sum(max(1, -(-size // 4096)) for size in sizes) * (1 if request.get("ConsistentRead") else 0.5)

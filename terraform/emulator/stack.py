@@ -155,12 +155,13 @@ class Stack:
         key = f"event-api/{STAGE}.tfstate.tflock"
         self.aws.client("s3").delete_object(Bucket=self.oidc_outputs["state_bucket"], Key=key)
 
-    def apply(self, credentials: dict[str, str] | None = None) -> None:
-        """Apply the root as the deploy role, or with a person's credentials."""
+    def apply(self, credentials: dict[str, str] | None = None, shifts: bool = True) -> None:
+        """Apply the root as the deploy role, or with a person's credentials; then shift the traffic."""
         person = "its deploy role" if credentials is None else "the account's administrator"
         log.info("Applying the stage %s as %s: tables, functions, API, logs", STAGE, person)
         self.terraform("", "apply", "-auto-approve", "-input=false", *self._variables(), credentials=credentials)
-        release(self.aws, credentials or self.deploy_role(), with_alarms=not self.ignores_alarms)
+        if shifts:
+            release(self.aws, credentials or self.deploy_role(), with_alarms=not self.ignores_alarms)
 
     def plan(self) -> str:
         """Return what Terraform would change as the deploy role; empty if nothing."""

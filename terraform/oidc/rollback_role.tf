@@ -28,9 +28,37 @@ data "aws_iam_policy_document" "rollback" {
   for_each = local.names
 
   statement {
-    sid       = "Versions"
-    actions   = ["lambda:GetAlias", "lambda:ListVersionsByFunction", "lambda:UpdateAlias"]
+    sid = "Versions"
+    actions = [
+      "lambda:GetAlias",
+      "lambda:GetFunctionConfiguration",
+      "lambda:ListVersionsByFunction",
+      "lambda:UpdateAlias",
+    ]
     resources = flatten(values(each.value.function_arns))
+  }
+
+  # The configuration of a version says which table it uses. Lambda decrypts that with the stage's key.
+  statement {
+    sid       = "KeyByLambda"
+    actions   = ["kms:Decrypt"]
+    resources = [each.value.keys]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = [each.value.key_services[1]]
+    }
+
+    dynamic "condition" {
+      for_each = each.value.tags
+
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
+    }
   }
 
   statement {

@@ -55,6 +55,9 @@ def test_roles_of_a_release_reach_only_its_stage(plans: Plans, stage: str, other
     code_deploy = [policy(plans, f'aws_iam_role_policy.codedeploy["{stage}"]')]
     for role in (rollback, code_deploy):
         assert allowed(role, "lambda:UpdateAlias", f"{function}:live", {}) == (stage == other)
+    for version in (function, f"{function}:41"):
+        assert allowed(rollback, "lambda:GetFunctionConfiguration", version, {}) == (stage == other)
+    for role in (rollback, code_deploy):
         for action in ("PublishVersion", "UpdateFunctionCode", "CreateAlias", "DeleteAlias", "InvokeFunction"):
             assert not allowed(role, f"lambda:{action}", function, {})
     for action, expected in [("GetDeployment", stage == other), ("CreateDeployment", False), ("StopDeployment", False)]:
@@ -70,9 +73,10 @@ def test_roles_of_a_release_reach_only_its_stage(plans: Plans, stage: str, other
     ],
     ids=["by Lambda", "by DynamoDB", "itself", "of another's key", "of another stage"],
 )  # fmt: skip
-def test_plan_role_decrypts_only_an_environment(plans: Plans, context: dict[str, Any], expected: bool) -> None:
-    """The plan role may decrypt a function's environment through Lambda. It may decrypt no table."""
-    assert allowed(of_stage(plans, "dev", "plan"), "kms:Decrypt", KEY, context) == expected
+@pytest.mark.parametrize("role", ["plan", "rollback"])
+def test_role_decrypts_only_an_environment(plans: Plans, role: str, context: dict[str, Any], expected: bool) -> None:
+    """The roles to plan and to roll back may decrypt a function's environment through Lambda. They decrypt no table."""
+    assert allowed(of_stage(plans, "dev", role), "kms:Decrypt", KEY, context) == expected
 
 
 @pytest.mark.parametrize("stage", STAGES)
