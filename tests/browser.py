@@ -96,7 +96,7 @@ def chromedriver() -> Iterator[int]:
             assert eventually(lambda: is_ready(port))
             yield port
         finally:
-            process.terminate()
+            process.kill()  # after SIGTERM, it would wait for a browser that does not respond
 
 
 def is_ready(port: int) -> bool:

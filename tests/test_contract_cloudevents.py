@@ -151,8 +151,10 @@ def test_what_cannot_be_kept_is_refused(api: Api) -> None:
 @pytest.mark.parametrize("data", HALF_PAIRS)
 def test_data_with_half_a_surrogate_pair_is_refused(api: Api, data: str) -> None:
     """In a batch, the other events are stored."""
-    for post_single in (post_structured, post_binary):
-        assert_faults(post_single(api, a_cloudevent(data=data)), "/data")
+    assert_faults(post_structured(api, a_cloudevent(data=data)), "/data")
+    # API Gateway itself refuses a body that is a string. Its fault has no pointer.
+    response = post_binary(api, a_cloudevent(data=data))
+    assert (response.status, response.json["type"]) == (400, "urn:event-api:problem:invalid-event")
     results = post_batch(api, a_cloudevent(data=data), a_cloudevent()).json["results"]
     assert [result["status"] for result in results] == [400, 201]
 

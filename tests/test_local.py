@@ -276,8 +276,9 @@ def group_is_gone(group: int) -> bool:
 @pytest.fixture(name="checkout")
 def _checkout(tmp_path: Path) -> Path:
     """Return a copy of the files that an install needs, before the install."""
-    (tmp_path / "eventsapp").mkdir()
-    for name in ("Makefile", "requirements-dev.txt", "eventsapp/requirements.txt"):
+    (tmp_path / "eventsapp" / "local").mkdir(parents=True)
+    requirements = ("requirements-dev.txt", "eventsapp/requirements.txt", "eventsapp/local/requirements.txt")
+    for name in ("Makefile", *requirements):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 

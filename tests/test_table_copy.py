@@ -1,10 +1,8 @@
 """`make restore-events`, `make compare-events` and `make copy-events`, on tables in moto."""
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -15,10 +13,11 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError, NoCredentialsError
 from in_process import aws_in_moto
 from local.aws import EVENTS, TOKENS
+from processes import ROOT
+from roots import make
 from table_copy import TableCopyError, TablePair
 from table_pace import Pace, pace_of
 
-ROOT = Path(__file__).parent.parent
 SOURCE, TARGET = "event-api-dev-events", "event-api-dev-events-restored"
 
 
@@ -229,8 +228,7 @@ def test_units_slow_a_copy_down(table: BaseClient, capsys: pytest.CaptureFixture
 )
 def test_restore_goes_to_a_table_of_the_same_kind(variables: tuple[str, ...], options: str) -> None:
     """`make restore-events FROM=tokens` restores to tokens-restored."""
-    command = ["make", "--dry-run", "restore-events", "STAGE=dev", "AT=latest", *variables]
-    result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    result = make(ROOT, "--dry-run", "restore-events", "STAGE=dev", "AT=latest", *variables)
     assert options in result.stdout.splitlines()[-1].replace('"', "")
 
 
