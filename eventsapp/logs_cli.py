@@ -14,11 +14,11 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from aws_errors import explained
+from duration import UNITS, seconds_of
 from token_stage import client_of, deployed_name, stage_names
 
 PAUSE = 3  # seconds between two reads; AWS permits an account five of these calls a second
 OVERLAP = 60  # seconds that each read goes back, because a line can arrive late
-UNITS = {"m": 60, "h": 3600, "d": 86_400}  # seconds
 SHOWN_FIRST = ("message", "outcome", "method", "resource", "status")
 NOT_SHOWN = ("extended_request_id", "trace_id", "time", "timestamp", "level", "tls", "_aws")
 
@@ -40,10 +40,7 @@ def main(arguments: list[str]) -> None:
 
 def seconds(text: str) -> int:
     """Return the seconds of a text like 12h. Raises BadParameter."""
-    length = re.fullmatch(r"([0-9]{1,4})([mhd])", text)
-    if not length:
-        raise click.BadParameter(f"{text!r} is not a time: use up to 4 digits and m, h or d, as in 30m, 12h or 30d.")
-    return int(length[1]) * UNITS[length[2]]
+    return seconds_of(text, 4, "30m, 12h or 30d")
 
 
 def request_id_of(text: str) -> str:

@@ -13,10 +13,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from aws_errors import explained
 from chalicelib.token import KEY_ID_LENGTH, SCOPES, TENANT, Token
+from duration import UNITS, seconds_of
 from token_admin import TokenAdmin, TokenAdminError, state
 from token_stage import flush_token_cache, stage_names, token_admin_of
 
-UNITS = {"m": 60, "h": 3600, "d": 86_400}  # seconds
 MAX_NAME_LENGTH = 64
 
 # \b: click keeps the lines of a paragraph that starts with it.
@@ -94,10 +94,7 @@ def key_id_of(text: str) -> str:
 
 def seconds(text: str) -> int:
     """Return the seconds of a text like 12h. Raises BadParameter."""
-    parsed = re.fullmatch(r"([0-9]{1,5})([mhd])", text)
-    if not parsed:
-        raise click.BadParameter(f"{text!r} is not a time: use up to 5 digits and m, h or d, as in 30m, 12h or 90d.")
-    return int(parsed[1]) * UNITS[parsed[2]]
+    return seconds_of(text, 5, "30m, 12h or 90d")
 
 
 def positive_seconds(text: str) -> int:
