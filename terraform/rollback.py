@@ -6,7 +6,7 @@ It moves the aliases itself, at once. CodeDeploy refuses to deploy before an ala
 import sys
 
 from aws_calls import Call, CallFailed, calls_of
-from traffic import Function, Release, ReleaseFailed, Report, functions_of, stage_names
+from traffic import Function, Release, ReleaseFailed, Report, functions_of, stage_names, table_changes
 
 
 def roll_back(
@@ -68,15 +68,13 @@ def ours(function: Function, report: Report) -> str | None:
 
 def check_tables(functions: list[Function], releases: dict[str, Release], table: str | None) -> None:
     """Raise ReleaseFailed if a function would use another table of events, and this is not the permitted one."""
-    for function in functions:
-        if release := releases.get(function.name):
-            before, after = function.table(release.before), function.table(release.after)
-            if before not in (after, table):
-                raise ReleaseFailed(
-                    f"version {release.before} of {function.name} uses the table {before}, and version {release.after} "
-                    f"uses {after}: events that are only in {after} would be 404. Nothing was moved. Read 'Switch "
-                    f"back' in docs/operations.md. To go back to {before} all the same, add TABLE={before}"
-                )
+    for name, release, before, after in table_changes(functions, releases):
+        if before != table:
+            raise ReleaseFailed(
+                f"version {release.before} of {name} uses the table {before}, and version {release.after} uses "
+                f"{after}: events that are only in {after} would be 404. Nothing was moved. Read 'Switch back' in "
+                f"docs/operations.md. To go back to {before} all the same, add TABLE={before}"
+            )
 
 
 def last_if_taken_back(functions: list[Function]) -> dict[str, Release]:

@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 
 from aws_calls import Call, CallFailed, calls_of
-from traffic import Function, Release, ReleaseFailed, Report, functions_of, moves, stage_names
+from traffic import Function, Release, ReleaseFailed, Report, functions_of, moves, stage_names, table_changes
 
 
 def shift(call: Call, stage: str, report: Report, with_alarms: bool = True) -> str | None:
@@ -25,10 +25,13 @@ def shift(call: Call, stage: str, report: Report, with_alarms: bool = True) -> s
     if not releases:
         report(f"The newest versions of {stage} are live already: nothing to shift.")
         return None
-    at_once = bool(reasons := other_tables(functions, releases))
-    for reason in reasons:
-        report(f"{reason}: all traffic moves at once, because two tables must not serve at the same time")
-    started, faults = start(functions, releases, with_alarms, at_once, report)
+    changes = list(table_changes(functions, releases))
+    for name, release, before, after in changes:
+        report(
+            f"{name}: version {release.before} uses {before}, and {release.after} uses {after}: all traffic moves at "
+            "once, because two tables must not serve at the same time"
+        )
+    started, faults = start(functions, releases, with_alarms, bool(changes), report)
     if faults and started:
         report(f"{', '.join(started)}: the deployment runs to its end. Then the release goes back")
     faults += wait(functions, started)
@@ -52,18 +55,6 @@ def planned(functions: list[Function], name: str) -> dict[str, Release]:
         before, after = function.alias().version, str(max(function.versions()))
         if before != after:
             found[function.name] = Release(name, before, after)
-    return found
-
-
-def other_tables(functions: list[Function], releases: dict[str, Release]) -> list[str]:
-    """Return a sentence for each function whose new version uses another table of events than the live one."""
-    found = []
-    for function in functions:
-        if release := releases.get(function.name):
-            before, after = function.table(release.before), function.table(release.after)
-            if before != after:
-                versions = f"version {release.before} uses {before}, and {release.after} uses {after}"
-                found.append(f"{function.name}: {versions}")
     return found
 
 

@@ -7,7 +7,7 @@ the release's name and both versions, so that a rollback finds the previous vers
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -187,6 +187,24 @@ def released(info: dict[str, Any]) -> Release | None:
     """Return the release that a deployment's description names; None if CodeDeploy or somebody else made it."""
     found = DESCRIPTION.fullmatch(info.get("description") or "")
     return Release(*found.groups()) if found and info["creator"] == "user" else None
+
+
+class TableChange(NamedTuple):
+    """A function whose version before a release uses another table of events than the version after it."""
+
+    function: str
+    release: Release
+    before: str | None
+    after: str | None
+
+
+def table_changes(functions: list[Function], releases: dict[str, Release]) -> Iterator[TableChange]:
+    """Yield the changes of the table in the releases, which are by the function's name. Raises ReleaseFailed."""
+    for function in functions:
+        if release := releases.get(function.name):
+            change = TableChange(function.name, release, function.table(release.before), function.table(release.after))
+            if change.before != change.after:
+                yield change
 
 
 def functions_of(call: Call, stage: str, report: Report, pause: float | None = None) -> list[Function]:
