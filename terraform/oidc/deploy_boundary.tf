@@ -211,7 +211,7 @@ data "aws_iam_policy_document" "deploy_boundary" {
     condition {
       test     = "StringNotEquals"
       variable = "kms:ViaService"
-      values   = each.value.key_services
+      values   = values(each.value.key_services)
     }
   }
 

@@ -148,7 +148,7 @@ data "aws_iam_policy_document" "deploy_edge" {
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = each.value.key_services
+      values   = values(each.value.key_services)
     }
 
     dynamic "condition" {

@@ -28,6 +28,8 @@ data "aws_iam_policy_document" "plan" {
   # checkov:skip=CKV_AWS_356:Actions that list support no resource; the others name theirs.
   for_each = local.names
 
+  source_policy_documents = [data.aws_iam_policy_document.environment[each.key].json]
+
   statement {
     sid       = "State"
     actions   = ["s3:GetObject"]
@@ -149,7 +151,18 @@ data "aws_iam_policy_document" "plan" {
     }
   }
 
-  # Reading a function's configuration includes its environment, which Lambda decrypts.
+  statement {
+    sid       = "Api"
+    actions   = ["apigateway:GET"]
+    resources = [each.value.api, "${each.value.api}/*", each.value.api_tags]
+  }
+}
+
+# For the roles that read a function's configuration: it includes the environment, which Lambda decrypts with the stage's
+# key.
+data "aws_iam_policy_document" "environment" {
+  for_each = local.names
+
   statement {
     sid       = "KeyByLambda"
     actions   = ["kms:Decrypt"]
@@ -158,7 +171,7 @@ data "aws_iam_policy_document" "plan" {
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = [each.value.key_services[1]]
+      values   = [each.value.key_services.lambda]
     }
 
     dynamic "condition" {
@@ -170,11 +183,5 @@ data "aws_iam_policy_document" "plan" {
         values   = [condition.value]
       }
     }
-  }
-
-  statement {
-    sid       = "Api"
-    actions   = ["apigateway:GET"]
-    resources = [each.value.api, "${each.value.api}/*", each.value.api_tags]
   }
 }

@@ -49,7 +49,7 @@ locals {
     firewall_groups = "${local.arn[stage].wafv2}:regional/managedruleset/*/*"
     tags            = { "aws:ResourceTag/project" = "event-api", "aws:ResourceTag/stage" = stage }
     own_api         = { "aws:ResourceTag/event-api-${stage}" = "owner" }
-    key_services    = [for service in ["dynamodb", "lambda"] : "${service}.${region}.amazonaws.com"]
+    key_services    = { for service in ["dynamodb", "lambda"] : service => "${service}.${region}.amazonaws.com" }
 
     # API Gateway chooses the ids, and its ARNs have no account id.
     api      = "arn:${local.partition}:apigateway:${region}::/restapis"

@@ -27,6 +27,9 @@ resource "aws_iam_role_policy_attachment" "rollback" {
 data "aws_iam_policy_document" "rollback" {
   for_each = local.names
 
+  # The configuration of a version says which table it uses.
+  source_policy_documents = [data.aws_iam_policy_document.environment[each.key].json]
+
   statement {
     sid = "Versions"
     actions = [
@@ -36,29 +39,6 @@ data "aws_iam_policy_document" "rollback" {
       "lambda:UpdateAlias",
     ]
     resources = flatten(values(each.value.function_arns))
-  }
-
-  # The configuration of a version says which table it uses. Lambda decrypts that with the stage's key.
-  statement {
-    sid       = "KeyByLambda"
-    actions   = ["kms:Decrypt"]
-    resources = [each.value.keys]
-
-    condition {
-      test     = "StringEquals"
-      variable = "kms:ViaService"
-      values   = [each.value.key_services[1]]
-    }
-
-    dynamic "condition" {
-      for_each = each.value.tags
-
-      content {
-        test     = "StringEquals"
-        variable = condition.key
-        values   = [condition.value]
-      }
-    }
   }
 
   statement {
