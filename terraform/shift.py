@@ -26,10 +26,11 @@ def shift(call: Call, stage: str, report: Report, with_alarms: bool = True) -> s
         report(f"The newest versions of {stage} are live already: nothing to shift.")
         return None
     changes = list(table_changes(functions, releases))
-    for name, release, before, after in changes:
+    for change in changes:
+        versions = f"version {change.release.before} uses {change.before}, and {change.release.after} uses {change.after}"
         report(
-            f"{name}: version {release.before} uses {before}, and {release.after} uses {after}: all traffic moves at "
-            "once, because two tables must not serve at the same time"
+            f"{change.function}: {versions}: all traffic moves at once, because two tables must not serve at the same "
+            "time"
         )
     started, faults = start(functions, releases, with_alarms, bool(changes), report)
     if faults and started:
