@@ -22,6 +22,13 @@ SEND = "[...document.querySelectorAll('button')].find(e => /^Send/.test(e.innerT
 NO_SCROLLING = "document.documentElement.scrollWidth <= window.innerWidth"
 
 
+@pytest.fixture(name="local_process", scope="module")
+def _local_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProcess]:
+    """Start an API of its own: in the shared one, other tests may have stored another event with the example's id."""
+    with LocalProcess(tmp_path_factory.mktemp("page")) as running:
+        yield running
+
+
 def test_page_is_for_its_own_origin_only(local_process: LocalProcess) -> None:
     """Other sites cannot read, embed or frame the page, and it loads nothing from elsewhere."""
     response = local_process.api.request("GET", "/docs", headers={"Origin": "https://evil.example"})
