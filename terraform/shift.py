@@ -27,10 +27,10 @@ def shift(call: Call, stage: str, report: Report, with_alarms: bool = True) -> s
         return None
     changes = list(table_changes(functions, releases))
     for change in changes:
-        versions = f"version {change.release.before} uses {change.before}, and {change.release.after} uses {change.after}"
+        before, after = change.release.before, change.release.after
         report(
-            f"{change.function}: {versions}: all traffic moves at once, because two tables must not serve at the same "
-            "time"
+            f"{change.function}: version {before} uses {change.before}, and {after} uses {change.after}: all traffic "
+            "moves at once, because two tables must not serve at the same time"
         )
     started, faults = start(functions, releases, with_alarms, bool(changes), report)
     if faults and started:
