@@ -115,6 +115,13 @@ def test_auth_off_accepts_every_caller(data_dir: Path) -> None:
         assert get(running.api, event["id"]).status == 200
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no CPU affinity")
+def test_api_leaves_a_cpu_to_the_embedded_aws(local_process: LocalProcess) -> None:
+    """The API uses all CPUs but one, so that both processes can run at the same time. With one CPU, it uses that."""
+    all_cpus, of_api = os.sched_getaffinity(local_process.process.pid), os.sched_getaffinity(local_process.api_pid)
+    assert of_api <= all_cpus and len(of_api) == max(len(all_cpus) - 1, 1)
+
+
 def test_token_is_the_same_after_a_restart(data_dir: Path) -> None:
     """The token is the same after a restart, so that commands in a shell's history still work."""
     with LocalProcess(data_dir) as running:
