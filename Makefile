@@ -44,7 +44,7 @@ contract-token: $(installed) ## give the workflow a new token for a stage, for 9
 
 test: $(installed) ## check everything: pylint, pytest, coverage (WORKERS=8 for more tests at once)
 	@rm -rf build/coverage; mkdir -p build/coverage; trap 'rm -rf build/coverage' EXIT; trap 'exit 1' HUP INT TERM; \
-	  $(python) -m coverage run -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder && \
+	  unset PYTHONDONTWRITEBYTECODE; $(python) -m coverage run -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder && \
 	  $(python) -m coverage combine --quiet && \
 	  $(python) -m coverage report
 	@echo "make test: all passed (pylint 10/10, pytest, branch coverage of eventsapp/ at least 95 %)."

@@ -147,10 +147,9 @@ def _in_process_api() -> Iterator[Api]:
 @pytest.fixture(name="recorder", scope="module")
 def _recorder() -> Iterator[FaultyStore]:
     """Return a proxy in front of moto's AWS. It records the calls of DynamoDB."""
-    with aws_in_moto() as endpoint:
-        store = FaultyStore(endpoint)
-        yield store
-        store.close()
+    store = FaultyStore(aws_in_moto())
+    yield store
+    store.close()
 
 
 @pytest.fixture(name="client")
@@ -177,8 +176,8 @@ def _data_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture(name="local_process", scope="session")
 def _local_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProcess]:
-    """Start the local API as `make run` does."""
-    with LocalProcess(tmp_path_factory.mktemp("local")) as running:
+    """Start the local API as `make run` does. Other tests measure its code: they start their own."""
+    with LocalProcess(tmp_path_factory.mktemp("local"), is_measured=False) as running:
         yield running
 
 

@@ -1,7 +1,10 @@
 """A client that calls the app in this process, with DynamoDB tables in moto."""
 
 import asyncio
+import functools
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,23 +17,27 @@ from botocore.client import BaseClient
 from chalice import Chalice
 from chalice.config import Config
 from chalice.test import TestHTTPClient
-from moto.server import ThreadedMotoServer
+from processes import ROOT
 from targets import Response, with_token
 from local.aws import TABLES, DurableAws
 from local.gateway import Gateway
 from local.journal import Journal
 
 
-@contextmanager
-def aws_in_moto() -> Iterator[str]:
-    """Serve moto's AWS over HTTP and yield its endpoint. All of moto's servers in a process share one state."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+def aws_in_moto() -> str:
+    """Return the endpoint of moto's AWS. All tests of this process share its state."""
+    return _moto()[1]
+
+
+@functools.cache
+def _moto() -> tuple[subprocess.Popen[str], str]:
+    """Start moto in its own process, where coverage does not make it slow. It ends with this process."""
+    process = subprocess.Popen(  # pylint: disable=consider-using-with  # it runs on after this function
+        [sys.executable, "moto_process.py"], cwd=ROOT / "tests",
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip()
 
 
 @contextmanager
@@ -75,7 +82,8 @@ def app_tables(endpoint: str) -> Iterator[BaseClient]:
 @contextmanager
 def tables_in_moto() -> Iterator[BaseClient]:
     """Create the app's tables in moto, let the app use them, and yield a DynamoDB client."""
-    with aws_in_moto() as endpoint, app_tables(endpoint) as client, pytest.MonkeyPatch.context() as patch:
+    endpoint = aws_in_moto()
+    with app_tables(endpoint) as client, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
         event_api.dynamodb.cache_clear()
         try:

@@ -33,10 +33,15 @@ class LocalProcess:
         data_dir: Path,
         program: Path = ROOT / "eventsapp" / "local",
         file_limit: str = "unlimited",
+        is_measured: bool = True,
         **environment: str,
     ) -> None:
-        """`file_limit` limits the size of the files that the process writes, in the units of `ulimit -f`."""
+        """`file_limit` limits the size of the files that the process writes, in the units of `ulimit -f`.
+
+        `is_measured`: whether coverage measures the process, which then takes twice the time.
+        """
         self.port = free_port()
+        self._coverage = COVERAGE if is_measured else {}
         self._command = ["sh", "-c", 'ulimit -f "$0"; exec "$@"', file_limit, sys.executable, str(program)]
         self._environment = environment
         self.data_dir = data_dir
@@ -45,7 +50,7 @@ class LocalProcess:
 
     def _start(self) -> subprocess.Popen[bytes]:
         variables = {"PORT": str(self.port), "DATA_DIR": str(self.data_dir), **self._environment}
-        environment = {**os.environ, **COVERAGE, **variables}
+        environment = {**os.environ, **self._coverage, **variables}
         with self._log.open("wb") as log:
             return subprocess.Popen(
                 self._command,

@@ -36,18 +36,18 @@ def run(*arguments: str, **environment: str) -> Result:
 @pytest.fixture(name="account", scope="module")
 def _account() -> Iterator[str]:
     """The endpoint of an AWS account in moto, with the logs of `dev` and a request in them."""
-    with aws_in_moto() as endpoint:
-        client = boto3.client("logs", endpoint_url=endpoint, region_name=region_of("dev"))
-        for group, messages in zip(GROUPS, ([json.dumps(ACCESS), json.dumps(OTHER)], FUNCTION, []), strict=True):
-            client.create_log_group(logGroupName=group)
-            client.create_log_stream(logGroupName=group, logStreamName="a")
-            now = int(time.time() * 1000)
-            events = [{"timestamp": now + number, "message": message} for number, message in enumerate(messages)]
-            if events:
-                client.put_log_events(logGroupName=group, logStreamName="a", logEvents=events)
-        yield endpoint
-        for group in GROUPS:
-            client.delete_log_group(logGroupName=group)
+    endpoint = aws_in_moto()
+    client = boto3.client("logs", endpoint_url=endpoint, region_name=region_of("dev"))
+    for group, messages in zip(GROUPS, ([json.dumps(ACCESS), json.dumps(OTHER)], FUNCTION, []), strict=True):
+        client.create_log_group(logGroupName=group)
+        client.create_log_stream(logGroupName=group, logStreamName="a")
+        now = int(time.time() * 1000)
+        events = [{"timestamp": now + number, "message": message} for number, message in enumerate(messages)]
+        if events:
+            client.put_log_events(logGroupName=group, logStreamName="a", logEvents=events)
+    yield endpoint
+    for group in GROUPS:
+        client.delete_log_group(logGroupName=group)
 
 
 def test_request_has_all_its_lines(account: str) -> None:

@@ -30,7 +30,8 @@ def item(key: str, **attributes: dict[str, Any]) -> dict[str, Any]:
 def _table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseClient]:
     """A client of DynamoDB with the tables of the emulated stage; the commands find it by its address."""
     folder = tmp_path_factory.mktemp("aws")
-    with aws_in_moto() as endpoint, pytest.MonkeyPatch.context() as patch:
+    endpoint = aws_in_moto()
+    with pytest.MonkeyPatch.context() as patch:
         (folder / "aws.json").write_text(json.dumps({"endpoint": endpoint}))
         patch.setenv("LOCAL_AWS_DIR", str(folder))
         client = boto3.client("dynamodb", endpoint_url=endpoint)

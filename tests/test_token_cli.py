@@ -98,16 +98,16 @@ def test_local_revocation_needs_no_flush(local_process: LocalProcess) -> None:
 @pytest.fixture(name="account")
 def _account(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The endpoint of an AWS account in moto with the token table and the API of `dev`."""
-    with aws_in_moto() as endpoint:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        client, gateway = boto3.client("dynamodb"), boto3.client("apigateway")
-        table = {**TABLES[1], "TableName": "event-api-dev-tokens"}
-        client.create_table(**table)
-        gateway.create_rest_api(name="event-api-dev")
-        yield endpoint
-        client.delete_table(TableName="event-api-dev-tokens")
-        for api in gateway.get_rest_apis()["items"]:
-            gateway.delete_rest_api(restApiId=api["id"])
+    endpoint = aws_in_moto()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    client, gateway = boto3.client("dynamodb"), boto3.client("apigateway")
+    table = {**TABLES[1], "TableName": "event-api-dev-tokens"}
+    client.create_table(**table)
+    gateway.create_rest_api(name="event-api-dev")
+    yield endpoint
+    client.delete_table(TableName="event-api-dev-tokens")
+    for api in gateway.get_rest_apis()["items"]:
+        gateway.delete_rest_api(restApiId=api["id"])
 
 
 IDENTITY = "arn:aws:sts::123456789012:user/moto"  # what moto's get_caller_identity returns
