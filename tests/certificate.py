@@ -1,5 +1,6 @@
 """A certificate for localhost."""
 
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -12,3 +13,10 @@ def self_signed(folder: Path) -> Path:
     subprocess.run(command, check=True, capture_output=True)
     both.write_bytes(key.read_bytes() + certificate.read_bytes())
     return both
+
+
+def server_context(certificate: Path) -> ssl.SSLContext:
+    """Return the TLS settings of a server with a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
