@@ -57,6 +57,16 @@ def slow(response: Respond, pause: float) -> Respond:
     return send
 
 
+def after(everyone: threading.Barrier, response: Respond) -> Respond:
+    """Return what sends a response when as many requests are here as the barrier needs."""
+
+    def send(connection: socket.socket, request: Request) -> bool:
+        everyone.wait()
+        return response(connection, request)
+
+    return send
+
+
 def cut(sent: bytes = b"") -> Respond:
     """Return what sends bytes and then closes the connection."""
 
