@@ -126,7 +126,7 @@ def test_connection_cut_after_the_response_costs_no_retry(server: WireServer) ->
     for _ in range(3):
         table = Table(client, "events", 20)
         assert table.get(KEY, consistent=False) == KEY
-        time.sleep(0.1)  # until the client can see that the connection is closed
+        server.closed.acquire()
     assert [request.connection for request in server.requests] == [0, 1, 2]
 
 

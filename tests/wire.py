@@ -98,12 +98,16 @@ class WireServer:
         self.requests: list[Request] = []
         self.responses: list[Respond] = []
         self.connections = 0
+        self.closed = threading.Semaphore(0)  # its value is the number of connections that this server has closed
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._tls = tls
-        scheme = "https" if tls else "http"
         self.port = self._listener.getsockname()[1]
-        self.url = f"{scheme}://localhost:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Return the server's URL."""
+        return f"{'https' if self._tls else 'http'}://localhost:{self.port}"
 
     def __enter__(self) -> Self:
         return self
@@ -136,6 +140,7 @@ class WireServer:
                     send = self.responses.pop(0) if self.responses else respond()
                     if not send(connection, request):
                         connection.shutdown(socket.SHUT_RDWR)
+                        self.closed.release()
                         return
         except OSError:
             return  # the client has left

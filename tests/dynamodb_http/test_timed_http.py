@@ -33,7 +33,7 @@ def test_connection_that_the_server_closed_is_not_used_again(server: WireServer,
     server.responses = [closing]
     http = SignedHttp("dynamodb", 5, 10)
     assert post(http) == OK_BODY
-    time.sleep(0.1)  # until the end of the connection has arrived
+    server.closed.acquire()
     assert post(http) == OK_BODY
     assert [request.connection for request in server.requests] == [0, 1]
 
