@@ -131,7 +131,7 @@ shift: $(if $(CI),,$(installed)) ## move a stage's traffic to the newest version
 	@$(release_python) terraform/shift.py "$(STAGE)" "$$ALARMS"
 
 rollback: $(if $(CI),,$(installed)) ## move a stage's traffic back to the versions before the last release: make rollback STAGE=prod
-	@$(release_python) terraform/rollback.py "$(STAGE)" "$$RELEASE" "$$TABLE"
+	@$(release_python) terraform/rollback.py "$(STAGE)" "$$RELEASE" "$$TABLE" "$$SHARDS"
 
 url: ## print the URL of the stage that was planned last
 	@$(terraform) output -raw api_url

@@ -6,20 +6,22 @@ It moves the aliases itself, at once. CodeDeploy refuses to deploy before an ala
 import sys
 
 from aws_calls import Call, CallFailed, calls_of
-from traffic import Function, Release, ReleaseFailed, Report, functions_of, stage_names, table_changes
+from traffic import Data, Function, Release, ReleaseFailed, Report, data_changes, functions_of, stage_names
+
+NOTHING = Data(None, 0)  # what nobody has permitted to go back to
 
 
 def roll_back(
-    call: Call, stage: str, report: Report, name: str | None = None, table: str | None = None
+    call: Call, stage: str, report: Report, name: str | None = None, permitted: Data = NOTHING
 ) -> dict[str, Release]:
     """Roll back the last release, or the release of a name if it is live. Return what it was, by the function's name.
 
-    A running release is stopped first. If CodeDeploy has taken the last release back already, nothing moves. A table
-    permits to go back to versions that use this one. Raises ReleaseFailed if there is nothing before, or if the
-    versions before use another table of events.
+    A running release is stopped first. If CodeDeploy has taken the last release back already, nothing moves.
+    Raises ReleaseFailed if there is nothing before. Raises it, too, if the versions before use another table of
+    events or fewer shards, unless exactly these are permitted.
     """
     functions = functions_of(call, stage, report)
-    stopped = stop_all(functions, table, report)
+    stopped = stop_all(functions, permitted, report)
     arrivals = [(function.name, function.arrival()) for function in functions]
     live = {function: release for function, release in arrivals if release}
     if not name:
@@ -31,7 +33,7 @@ def roll_back(
             raise ReleaseFailed("there is no earlier version: the first versions of the functions are live")
         name = max(names)
     releases = {key: release for key, release in (live | stopped).items() if release.name == name}
-    check_tables(functions, releases, table)
+    check_data(functions, releases, permitted)
     for function in functions:
         if release := releases.get(function.name):
             function.move(release.before)
@@ -41,15 +43,15 @@ def roll_back(
     return releases
 
 
-def stop_all(functions: list[Function], table: str | None, report: Report) -> dict[str, Release]:
+def stop_all(functions: list[Function], permitted: Data, report: Report) -> dict[str, Release]:
     """Stop the running deployments. Return their releases by the function's name, without those that are of no release.
 
-    Raises ReleaseFailed before it stops anything, if the versions before use another table of events.
+    Raises ReleaseFailed before it stops anything, if the versions before use another table of events or fewer shards.
     """
     running = {function: deployment for function in functions if (deployment := ours(function, report))}
     found = {function.name: function.release_of(deployment) for function, deployment in running.items()}
     releases = {name: release for name, release in found.items() if release}
-    check_tables(functions, releases, table)
+    check_data(functions, releases, permitted)
     for function, deployment in running.items():
         report(f"{function.name}: stopping the deployment {deployment}")
         function.stop(deployment)
@@ -66,14 +68,21 @@ def ours(function: Function, report: Report) -> str | None:
     return running
 
 
-def check_tables(functions: list[Function], releases: dict[str, Release], table: str | None) -> None:
-    """Raise ReleaseFailed if a function would use another table of events, and this is not the permitted one."""
-    for name, release, before, after in table_changes(functions, releases):
-        if before != table:
+def check_data(functions: list[Function], releases: dict[str, Release], permitted: Data) -> None:
+    """Raise ReleaseFailed if a function would use another table of events or fewer shards, and not the permitted."""
+    for name, release, before, after in data_changes(functions, releases):
+        if before.table not in (after.table, permitted.table):
             raise ReleaseFailed(
-                f"version {release.before} of {name} uses the table {before}, and version {release.after} uses "
-                f"{after}: events that are only in {after} would be 404. Nothing was moved. Read 'Switch back' in "
-                f"docs/operations.md. To go back to {before} all the same, add TABLE={before}"
+                f"version {release.before} of {name} uses the table {before.table}, and version {release.after} uses "
+                f"{after.table}: events that are only in {after.table} would be 404. Nothing was moved. Read 'Switch "
+                f"back' in docs/operations.md. To go back to {before.table} all the same, add TABLE={before.table}"
+            )
+        if before.shards < after.shards and before.shards != permitted.shards:
+            raise ReleaseFailed(
+                f"version {release.before} of {name} has fewer index shards than version {release.after}, "
+                f"{before.shards} instead of {after.shards}: lists would miss the events in the others. Nothing was "
+                "moved. Revert the commit's other changes, keep index_shards, and deploy. To go back all the same, add "
+                f"SHARDS={before.shards}"
             )
 
 
@@ -100,12 +109,15 @@ def already_back(taken_back: dict[str, Release], live: dict[str, Release], stage
     return text
 
 
-def main(stage: str, name: str = "", table: str = "") -> None:
+def main(stage: str, name: str = "", table: str = "", shards: str = "") -> None:
     """Roll back a stage, and say what the next deployment will do."""
     if stage not in stage_names():
         sys.exit(f"make rollback: there is no stage {stage}; the stages are {', '.join(stage_names())}.")
+    if shards and not shards.isdecimal():
+        sys.exit(f"make rollback: SHARDS={shards} is no number: leave it out, or write the number that it printed.")
+    permitted = Data(table or None, int(shards or 0))
     try:
-        releases = roll_back(calls_of(stage), stage, print, name or None, table or None)
+        releases = roll_back(calls_of(stage), stage, print, name or None, permitted)
     except (CallFailed, ReleaseFailed) as exc:
         sys.exit(f"make rollback: {exc}.")
     if releases:
@@ -116,4 +128,4 @@ def main(stage: str, name: str = "", table: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:5])

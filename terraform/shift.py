@@ -8,13 +8,14 @@ import sys
 from datetime import UTC, datetime
 
 from aws_calls import Call, CallFailed, calls_of
-from traffic import Function, Release, ReleaseFailed, Report, functions_of, moves, stage_names, table_changes
+from traffic import Function, Release, ReleaseFailed, Report, data_changes, functions_of, moves, stage_names
 
 
 def shift(call: Call, stage: str, report: Report, with_alarms: bool = True) -> str | None:
     """Release the newest versions. Return the release's name; None if they are live already.
 
-    Raises ReleaseFailed if a function was rolled back. Then all functions have their previous versions.
+    Raises ReleaseFailed if a function was rolled back. Then all functions have their previous versions. Raises it
+    before anything moves if the newest version has fewer shards.
     """
     functions = functions_of(call, stage, report)
     for function in functions:
@@ -25,14 +26,8 @@ def shift(call: Call, stage: str, report: Report, with_alarms: bool = True) -> s
     if not releases:
         report(f"The newest versions of {stage} are live already: nothing to shift.")
         return None
-    changes = list(table_changes(functions, releases))
-    for change in changes:
-        before, after = change.release.before, change.release.after
-        report(
-            f"{change.function}: version {before} uses {change.before}, and {after} uses {change.after}: all traffic "
-            "moves at once, because two tables must not serve at the same time"
-        )
-    started, faults = start(functions, releases, with_alarms, bool(changes), report)
+    at_once = changes_data(functions, releases, report)
+    started, faults = start(functions, releases, with_alarms, at_once, report)
     if faults and started:
         report(f"{', '.join(started)}: the deployment runs to its end. Then the release goes back")
     faults += wait(functions, started)
@@ -57,6 +52,23 @@ def planned(functions: list[Function], name: str) -> dict[str, Release]:
         if before != after:
             found[function.name] = Release(name, before, after)
     return found
+
+
+def changes_data(functions: list[Function], releases: dict[str, Release], report: Report) -> bool:
+    """Tell whether the releases change where events are kept, and report it. Raises ReleaseFailed for fewer shards."""
+    changes = list(data_changes(functions, releases))
+    for function, release, before, after in changes:
+        if after.shards < before.shards:
+            raise ReleaseFailed(
+                f"version {release.after} of {function} has fewer index shards than version {release.before}, "
+                f"{after.shards} instead of {before.shards}: lists would miss the events in the others. No traffic "
+                f"moved. Set index_shards to {before.shards} or more, and deploy again"
+            )
+        report(
+            f"{function}: version {release.before} uses {before}, and {release.after} uses {after}: all traffic moves "
+            "at once, because the two must not serve at the same time"
+        )
+    return bool(changes)
 
 
 def start(

@@ -15,7 +15,7 @@ from aws_calls import Call, CallFailed
 
 STAGES = Path(__file__).resolve().parent / "stages"
 ALIAS = "live"
-TABLE_NAME = "TABLE_NAME"  # the environment variable with the name of the table of events
+TABLE_NAME, INDEX_SHARDS = "TABLE_NAME", "INDEX_SHARDS"  # environment variables of the API's function
 AT_ONCE = "CodeDeployDefault.LambdaAllAtOnce"
 POLL_SECONDS = 5.0  # between two checks of a running deployment
 RUNNING = ("Created", "Queued", "InProgress", "Baking", "Ready")  # all states of CodeDeploy except the final ones
@@ -50,6 +50,16 @@ class Ended(NamedTuple):
     fault: str | None
 
 
+class Data(NamedTuple):
+    """Where a version keeps events: the table, and the number of shards of each index."""
+
+    table: str | None
+    shards: int
+
+    def __str__(self) -> str:
+        return f"the table {self.table} with {self.shards} shard{'' if self.shards == 1 else 's'}"
+
+
 class Function:
     """A function of a stage. CodeDeploy's application has the API's name, and a deployment group the function's."""
 
@@ -76,8 +86,8 @@ class Function:
         found = self._call("lambda", "get_alias", **self._alias)
         return Alias(found["FunctionVersion"], (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {})
 
-    def table(self, version: str) -> str | None:
-        """Return the table of events that a version uses; None if it uses none. Raises ReleaseFailed."""
+    def data(self, version: str) -> Data:
+        """Return where a version keeps events; the table is None if it uses none. Raises ReleaseFailed."""
         found = self._call("lambda", "get_function_configuration", FunctionName=self.name, Qualifier=version)
         environment = found.get("Environment") or {}
         if error := environment.get("Error"):  # AWS then leaves the variables out
@@ -86,8 +96,8 @@ class Function:
                 "Without it, nobody knows which table the version uses. Use credentials that may decrypt with the "
                 "stage's key"
             )
-        name = environment.get("Variables", {}).get(TABLE_NAME)
-        return None if name is None else str(name)
+        variables = environment.get("Variables", {})
+        return Data(variables.get(TABLE_NAME), int(variables.get(INDEX_SHARDS, "1")))
 
     def move(self, version: str) -> None:
         """Send all traffic to a version at once."""
@@ -189,20 +199,20 @@ def released(info: dict[str, Any]) -> Release | None:
     return Release(*found.groups()) if found and info["creator"] == "user" else None
 
 
-class TableChange(NamedTuple):
-    """A function whose version before a release uses another table of events than the version after it."""
+class DataChange(NamedTuple):
+    """A function whose version before a release keeps events elsewhere than the version after it."""
 
     function: str
     release: Release
-    before: str | None
-    after: str | None
+    before: Data
+    after: Data
 
 
-def table_changes(functions: list[Function], releases: dict[str, Release]) -> Iterator[TableChange]:
-    """Yield the changes of the table in the releases, which are by the function's name. Raises ReleaseFailed."""
+def data_changes(functions: list[Function], releases: dict[str, Release]) -> Iterator[DataChange]:
+    """Yield the changes of table or shards in the releases, which are by function's name. Raises ReleaseFailed."""
     for function in functions:
         if release := releases.get(function.name):
-            change = TableChange(function.name, release, function.table(release.before), function.table(release.after))
+            change = DataChange(function.name, release, function.data(release.before), function.data(release.after))
             if change.before != change.after:
                 yield change
 

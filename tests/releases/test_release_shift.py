@@ -3,36 +3,14 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import rollback
 import shift
 from aws_calls import CallFailed
-from release_stage import ALL_AT_ONCE, API, AUTHORIZER, CANARY, SHIFTS, Stage, codes, document
+from releases.stage import ALL_AT_ONCE, API, AUTHORIZER, CANARY, SHIFTS, Stage, document
 from traffic import ReleaseFailed
-
-from emulator.emulated_aws import EmulatedAws
-
-
-@pytest.fixture(name="running_stage", scope="module")
-def _running_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The stage on the emulated AWS."""
-    aws = EmulatedAws(tmp_path_factory.mktemp("aws"), "ap-southeast-1")
-    aws.start()
-    yield Stage(aws)
-    aws.stop()
-
-
-@pytest.fixture(name="stage")
-def _stage(running_stage: Stage) -> Stage:
-    """The stage, without an alarm; both newest versions are live and the traffic shifts at once."""
-    running_stage.set_clock(None)
-    running_stage.raise_alarm("OK")
-    running_stage.configure(ALL_AT_ONCE)
-    running_stage.shift()
-    return running_stage
 
 
 def test_first_version_needs_no_release(running_stage: Stage) -> None:
@@ -230,73 +208,6 @@ def test_release_that_ends_before_the_stop_is_rolled_back(stage: Stage) -> None:
     call = stage.call_after_a_look_at(stage.deployment(API)["deploymentId"])
     assert rollback.roll_back(call, "emulated", stage.lines.append).keys() == {API}
     assert stage.live() == live
-
-
-def test_release_with_another_table_moves_at_once(stage: Stage) -> None:
-    """A release that uses another table is no canary, for both functions. The groups keep their setting."""
-    stage.configure(CANARY)
-    stage.publish_with_table(API, "first")
-    stage.publish(AUTHORIZER)
-    before, after = stage.live()[0], stage.newest()[0]
-    assert stage.shift()  # the canary would wait for minutes
-    assert stage.live() == stage.newest()
-    assert stage.lines[0] == (
-        f"{API}: version {before} uses None, and {after} uses first: "
-        "all traffic moves at once, because two tables must not serve at the same time"
-    )
-    for name in (API, AUTHORIZER):
-        assert stage.deployment(name)["deploymentConfigName"] == ALL_AT_ONCE
-    group = stage.code_deploy.get_deployment_group(applicationName=API, deploymentGroupName=API)["deploymentGroupInfo"]
-    assert group["deploymentConfigName"] == CANARY
-    stage.publish_with_table(API, "first")
-    stage.configure(ALL_AT_ONCE)
-    stage.shift()
-    assert not [line for line in stage.lines if "at once" in line]
-
-
-def test_rollback_to_another_table_needs_its_name(stage: Stage) -> None:
-    """A rollback never moves the API to another table, unless somebody names this table."""
-    stage.publish_with_table(API, "events")
-    stage.shift()
-    before = stage.live()
-    stage.publish_with_table(API, "events-restored")
-    release = stage.shift()
-    live = stage.live()
-    for options in ({}, {"release": release}, {"table": "another"}):
-        with pytest.raises(ReleaseFailed) as refused:
-            stage.roll_back(**options)
-        assert str(refused.value).startswith(
-            f"version {before[0]} of {API} uses the table events, and version {live[0]} uses events-restored: "
-        )
-        assert str(refused.value).endswith("add TABLE=events")
-        assert stage.live() == live
-    assert stage.roll_back(table="events") == {API}
-    assert stage.live() == before
-
-
-def test_rollback_does_not_stop_a_release_with_another_table(stage: Stage) -> None:
-    """If the running release brings another table, a rollback is refused before it stops anything."""
-    stage.configure(CANARY)
-    stage.publish_with_table(API, f"table-{next(codes)}")
-    running = stage.start(API)
-    with pytest.raises(ReleaseFailed, match="add TABLE="):
-        stage.roll_back()
-    assert stage.deployment(API)["status"] != "Stopped"
-    stage.code_deploy.stop_deployment(deploymentId=running)
-    stage.functions()[0].wait(running)
-
-
-def test_unreadable_environment_is_an_error(stage: Stage) -> None:
-    """If AWS cannot decrypt a version's environment, nobody knows its table: the command says so and moves nothing."""
-
-    def call(service: str, operation: str, **members: Any) -> dict[str, Any]:
-        if operation == "get_function_configuration":
-            return {"Environment": {"Error": {"ErrorCode": "AccessDeniedException", "Message": "No key"}}}
-        return stage.call(service, operation, **members)
-
-    stage.publish(API)
-    with pytest.raises(ReleaseFailed, match="AWS does not show the environment of .*: No key. .* decrypt with the"):
-        shift.shift(call, "emulated", stage.lines.append)
 
 
 def test_only_what_the_release_started_is_taken_back(stage: Stage) -> None:

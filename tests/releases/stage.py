@@ -12,7 +12,7 @@ from typing import Any
 import rollback
 import shift
 from aws_calls import Call, calls_by_boto3
-from traffic import Function, functions_of
+from traffic import Data, Function, functions_of
 
 from emulator.clock import PATH
 from emulator.emulated_aws import EmulatedAws
@@ -74,9 +74,9 @@ class Stage:
         for name in names:
             self.lambdas.update_function_code(FunctionName=name, ZipFile=zipped(), Publish=True)
 
-    def publish_with_table(self, name: str, table: str) -> None:
-        """Publish a new version of a function that uses another table of events."""
-        self.lambdas.update_function_configuration(FunctionName=name, Environment={"Variables": {"TABLE_NAME": table}})
+    def publish_with(self, name: str, **variables: str) -> None:
+        """Publish a new version of a function that has these environment variables."""
+        self.lambdas.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
         self.publish(name)
 
     def deployment(self, name: str) -> dict[str, Any]:
@@ -132,10 +132,10 @@ class Stage:
         release = shift.planned([function], "2026-01-31T09:30:00.000Z")[name]
         return function.start(release, with_alarms=True)
 
-    def roll_back(self, release: str | None = None, table: str | None = None) -> set[str]:
+    def roll_back(self, release: str | None = None, table: str | None = None, shards: int = 0) -> set[str]:
         """Run `make rollback`. Return the functions that went back."""
         self.lines.clear()
-        return set(rollback.roll_back(self.call, "emulated", self.lines.append, release, table))
+        return set(rollback.roll_back(self.call, "emulated", self.lines.append, release, Data(table, shards)))
 
     def call_after_a_look_at(self, deployment: str) -> Call:
         """Return the calls of somebody who saw a deployment run, just before it ended."""
