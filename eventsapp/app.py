@@ -196,7 +196,7 @@ def utf_8_body(request: Request) -> bytes:
     """Return the body of a request. Raises InvalidEvent."""
     # API Gateway passes bodies as text. It replaces bytes that are not UTF-8 with U+FFFD, which changes the length.
     length = str(len(request.raw_body))
-    if (headers.of(request, "content-length") or length) != length:
+    if (headers.of(request, "content-length") or length).lstrip("0") != length.lstrip("0"):
         raise problem.InvalidEvent([problem.Fault("", "is not UTF-8, or its length differs from its Content-Length")])
     return request.raw_body
 
@@ -208,10 +208,11 @@ def require_json(request: Request, is_binary: bool) -> str:
     """
     if len(headers.header_lines(request.to_original_event(), "content-type")) > 1:
         raise problem.UnsupportedMediaType("The request has several Content-Type headers: send one.")
-    media_type, parameters = media_types.split(headers.of(request, "content-type"))
+    content_type = headers.of(request, "content-type")
+    media_type, _ = media_types.split(content_type)
     if media_type not in media_types.POSTED and not (is_binary and media_types.is_other_json(media_type)):
         raise problem.UnsupportedMediaType(media_types.EXPECTED)
-    if any(name == "charset" and value != "utf-8" for name, value in parameters):
+    if media_types.has_other_charset(content_type):
         raise problem.UnsupportedMediaType("JSON is UTF-8: send charset=utf-8, or no charset.")
     codings = headers.of(request, "content-encoding").lower().split(",")
     if any(coding.strip() not in ("", "identity") for coding in codings):

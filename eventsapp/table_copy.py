@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from table_pace import Pace, consumed, pace_of, units_of
 
+EVENT_KEY = "pk"  # the key of a table of events; a table of tokens has another
 SEGMENTS = 8  # parts of a table that are read at the same time
 ITEMS_PER_READ = 100  # DynamoDB's limit for BatchGetItem
 FIRST_UNITS = 25  # that reading this many items takes, until the first read says how many: 1 KB for each
@@ -175,7 +176,7 @@ class TablePair:
                 raise
 
     def _compare_segment(self, number: int, on_missing: Callable[[Item], Comparison]) -> Comparison:
-        """Compare a part of the source, without the expired items: DynamoDB deletes them days later."""
+        """Compare a part of the source, without expired events: DynamoDB deletes them days later. It keeps tokens."""
         found, units = NONE, float(FIRST_UNITS)
         start: dict[str, Any] = {}
         while not self._failed.is_set():
@@ -184,7 +185,7 @@ class TablePair:
                 TotalSegments=SEGMENTS, Limit=ITEMS_PER_READ, **start,
             )  # fmt: skip
             units = consumed(page)
-            items = [item for item in page["Items"] if not is_expired(item)]
+            items = [item for item in page["Items"] if self._key != EVENT_KEY or not is_expired(item)]
             present = self._present(items)
             for item in items:
                 if self._failed.is_set():
@@ -217,5 +218,5 @@ class TablePair:
 
 
 def is_expired(item: Item) -> bool:
-    """Tell whether the retention of an item has ended."""
+    """Tell whether the retention of an event has ended."""
     return "expires_at" in item and int(item["expires_at"]["N"]) <= time.time()

@@ -97,20 +97,27 @@ def seconds(text: str) -> int:
     return seconds_of(text, 5, "30m, 12h or 90d")
 
 
-def positive_seconds(text: str) -> int:
-    """Return the seconds of a text like 12h, at least one. Raises BadParameter."""
+def some_time(text: str, sentence: str) -> int:
+    """Return the seconds of a text like 12h, at least one. Raises BadParameter with the sentence for none."""
     if not (length := seconds(text)):
-        raise click.BadParameter("events must be kept for some time: use 30m, 12h or 1d.")
+        raise click.BadParameter(sentence)
     return length
+
+
+def retention(text: str) -> int:
+    """Return the seconds that events are kept. Raises BadParameter."""
+    return some_time(text, "events must be kept for some time: use 30m, 12h or 1d.")
 
 
 def lifetime(text: str) -> int | None:
     """Return the seconds that a token is valid, or None for no end. Raises BadParameter."""
-    if text == "never":
-        return None
-    if not (length := seconds(text)):
-        raise click.BadParameter("a token must be valid for some time: use 30m, 12h, 90d or never.")
-    return length
+    sentence = "a token must be valid for some time: use 30m, 12h, 90d or never."
+    return None if text == "never" else some_time(text, sentence)
+
+
+def new_lifetime(text: str) -> int:
+    """Return the seconds that a rotated token is valid. Raises BadParameter."""
+    return some_time(text, "the new token must be valid for some time: use 30m, 12h or 90d.")
 
 
 stage_option = click.option(
@@ -150,7 +157,7 @@ def commands() -> None:
 )
 @click.option(
     "--retention",
-    type=positive_seconds,
+    type=retention,
     metavar="TIME",
     help="Keep its events for at most 30m, 12h or 1d; default: as the stage keeps them.",
 )
@@ -228,7 +235,9 @@ def flush(stage: str) -> None:
 
 @commands.command()
 @stage_option
-@click.option("--expires", type=seconds, metavar="TIME", help="The new one is valid for 90d; default: as the old one.")
+@click.option(
+    "--expires", type=new_lifetime, metavar="TIME", help="The new one is valid for 90d; default: as the old one."
+)
 @click.option(
     "--overlap", type=seconds, default="1d", metavar="TIME", help="The old one is valid for 0m, 12h, 1d (default)."
 )

@@ -83,7 +83,10 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     *[({"dataschema": uri}, ["/dataschema"]) for uri in ("", "/relative", "a b:c", 5)],
     *[
         ({"datacontenttype": media_type}, ["/datacontenttype"])
-        for media_type in ("", "text/xml", "json", "application/jsonx", "application/json; a", "a/json,a/json")
+        for media_type in (
+            "", "text/xml", "json", "application/jsonx", "application/json; a", "a/json,a/json",
+            "application/json; charset=latin-1", 'a/json;a=b;Charset="UTF-16"', 'a/json;a="b',
+        )
     ],
     *[({"data": data}, ["/data"]) for data in ("text", 1, True, [], [{}])],
     ({"data": {"a": {"b": float("nan")}}}, ["/data/a/b"]),
@@ -140,6 +143,8 @@ ACCEPTS = [
     (f"*/*, {PLAIN};q=0", PLAIN),
     (f"{CLOUDEVENT};q=0.1, {PLAIN};q=0", CLOUDEVENT),
     (f'{CLOUDEVENT};a=";q=0"', CLOUDEVENT),
+    (f'{PLAIN};a="b,{CLOUDEVENT};q=1,c"', PLAIN),
+    (f'{PLAIN};a="b\\",{CLOUDEVENT},c', PLAIN),
     (f"{CLOUDEVENT};q=0.001", CLOUDEVENT),
     (f"{CLOUDEVENT};q=0.8, {PLAIN}", PLAIN),
     (f"{CLOUDEVENT};q=0.5, */*", PLAIN),

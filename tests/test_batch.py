@@ -1,6 +1,7 @@
 """The rules for a batch: its limits, and events that fail alone."""
 
 import json
+import time
 
 import pytest
 from bodies import INVALID_BODIES, VALID_BODIES
@@ -129,6 +130,23 @@ def test_deep_event_fails_alone(depth: int) -> None:
     deep, fine = batch.parse(b"[%s, %s]" % (nested, EVENT))
     assert isinstance(deep, batch.Refused) and isinstance(fine, event.Content)
     assert "is nested deeper than 64 levels" in str(deep.problem.members["errors"])
+
+
+DEEP = b"[" * 1100  # too deep for the parser, which then looks for the end of the event
+HARD = {
+    "brackets": b"[" * batch.MAX_BATCH_BYTES,
+    "an open string": DEEP + b'"' + b'\\"' * 60_000,
+    "many strings": DEEP + b'"\\"' * 60_000,
+    "many backslashes": DEEP + b'"' + b"\\" * 120_001,
+}
+
+
+@pytest.mark.parametrize("body", HARD.values(), ids=HARD.keys())
+def test_expensive_batches_are_parsed_in_time(body: bytes) -> None:
+    """A batch that never ends is refused at once, however its strings and brackets look."""
+    start = time.thread_time()
+    assert "Expecting the end of a value" in detail_of(body)
+    assert time.thread_time() - start < 2
 
 
 def test_batch_has_at_most_1_mib() -> None:

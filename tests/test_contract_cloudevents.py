@@ -166,8 +166,11 @@ def test_structured_body_is_one_object(api: Api, body: bytes) -> None:
 
 
 def test_repeated_member_is_refused(api: Api) -> None:
-    """An attribute that appears twice is a fault, and so is a repeated key in the data."""
-    assert_faults(post_structured(api, b'{"specversion":"1.0","source":"a","source":"a"}'), "/source")
+    """An attribute that appears twice is a fault, and so is a repeated key in the data. It hides no other fault."""
+    body = b'{"specversion":"1.0","source":"a","source":"a","type":"t","id":"a","id":"a","data":{}}'
+    assert_faults(post_structured(api, body), "/source", "/id")
+    assert_faults(post_structured(api, b'{"specversion":"2","id":"!","type":"a","type":"a"}'),
+                  "/type", "/id", "/data", "/specversion", "/source")  # fmt: skip
     body = json.dumps(a_cloudevent(data={"k": 1})).replace('{"k": 1}', '{"k": 1, "k": 1}')
     assert_faults(post_structured(api, body.encode()), "/data/k")
 

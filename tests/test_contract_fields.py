@@ -182,8 +182,11 @@ def test_value_outside_json_is_refused(api: Api, text: str, pointer: str) -> Non
 
 
 def test_duplicate_field_is_refused(api: Api) -> None:
-    """A field that appears twice is a fault."""
+    """A field that appears twice is a fault, and hides no other fault."""
     assert_faults(post(api, b'{"type":"a","payload":{},"type":"a"}'), "/type")
+    assert_faults(post(api, b'{"id":"!","id":"?","type":5,"type":6,"x":0}'), "/id", "/type", "/x", "/payload")
+    body = b'{"type":"t","payload":{"a":1,"a":2,"b":NaN,"c":{"d":1,"d":1,"e":NaN},"f":1,"f":1}}'
+    assert_faults(post(api, body), *(f"/payload/{place}" for place in ("a", "f", "b", "c/d", "c/e")))
 
 
 @pytest.mark.parametrize("body", NOT_OBJECTS)

@@ -38,6 +38,11 @@ def test_lines_come_from_multi_value_headers() -> None:
         ('"x,*"', False, False),
         ('"*"', False, False),
         ('"a', False, False),
+        ('"x * y"', False, False),
+        ('"x*y', False, False),
+        ('"b", x*', False, False),
+        ('"b" *', False, False),
+        ('"b",\t* ', True, True),
     ],
 )
 def test_list_of_etags(header: str, weak: bool, strong: bool) -> None:

@@ -37,8 +37,9 @@ def test_document_is_valid() -> None:
         Draft202012Validator.check_schema(schema)
 
 
-# What a schema cannot express: a real time, NaN, and how a number is written. Python's `$` is also before a final \n.
-NOT_IN_A_SCHEMA = ("2026-02-30T00:00:00Z", "{'b': nan}", "1.0}", "\\n'", "\\ud800", "\\udc00")
+# What a schema cannot express: a real time, NaN, how a number is written, and which charset a media type has. Python's
+# `$` is also before a final \n.
+NOT_IN_A_SCHEMA = ("2026-02-30T00:00:00Z", "{'b': nan}", "1.0}", "\\n'", "\\ud800", "\\udc00", "latin-1", "UTF-16")
 
 
 @pytest.mark.parametrize(("change", "pointers"), REFUSED, ids=lambda value: ascii(value)[:50])

@@ -135,6 +135,19 @@ def test_event_that_the_api_stores_during_the_copy_is_not_copied(table: BaseClie
     assert items_of(table, TARGET)["acme/missing-2"] == item("missing-2", payload={"S": "{}"})
 
 
+def test_expired_tokens_are_copied(table: BaseClient) -> None:
+    """A token that has expired still shows who could call, and when. So it is no expired event."""
+    expired = {"key_id": {"S": "a"}, "expires_at": {"N": "1"}}
+    names = ("tokens-1", "tokens-2")
+    for name in names:
+        table.create_table(**{**TOKENS, "TableName": name})
+    table.put_item(TableName=names[0], Item=expired)
+    assert TablePair(table, *names).copy_missing() == (1, 0, [])
+    assert table.scan(TableName=names[1])["Items"] == [expired]
+    for name in names:
+        table.delete_table(TableName=name)
+
+
 POLICY = json.dumps({"Version": "2012-10-17", "Statement": []})
 
 

@@ -241,6 +241,14 @@ def test_rotation_without_an_overlap_ends_the_old_token_at_once(local_process: L
     assert statuses(local_process, new) == (201, 404)
 
 
+def test_rotation_to_no_lifetime_changes_nothing(local_process: LocalProcess) -> None:
+    """A new token that is never valid is refused, and the old one still works."""
+    old = create(local_process.data_dir)
+    result = run(f"rotate --expires 0m --overlap 0m {old.split('_')[1]}", local_process.data_dir)
+    assert result.code == 2 and "the new token must be valid for some time: use 30m, 12h or 90d." in result.stderr
+    assert statuses(local_process, old) == (201, 404)
+
+
 TOKEN = "evt_4fJq0ZpXn2RkYw8T_" + "s" * 49
 
 

@@ -15,9 +15,9 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from chalicelib import event, lossless_json
 from chalicelib.event import CallerFields, Content, Event
-from chalicelib.faults import matches, pointer_to
-from chalicelib.lossless_json import InvalidValue
-from chalicelib.media_types import HEADER_PREFIX
+from chalicelib.faults import matches, pointer_to, repeated_keys
+from chalicelib.lossless_json import InvalidValue, RepeatedKeys
+from chalicelib.media_types import HEADER_PREFIX, has_other_charset
 from chalicelib.problem import MOST_FAULTS, Fault, InvalidEvent
 
 VERSION = "1.0"
@@ -111,12 +111,15 @@ def parse_binary(header_lines: Mapping[str, Sequence[str]], content_type: str, b
 
 def check(document: Any, may_be_too_deep: bool) -> Content:
     """Return the content of a parsed CloudEvent. Raises InvalidEvent."""
+    repeated = repeated_keys(document)
+    document = document.members if isinstance(document, RepeatedKeys) else document
     if not isinstance(document, dict):
         return event.check(document, may_be_too_deep)  # raises InvalidEvent
     # CloudEvents treats an attribute that is null as absent (JSON format, 2.2). But `data` that is null is data, and a
     # member without an attribute's name is a fault.
     members = {name: value for name, value in document.items() if value is not None or not _may_be_null(name)}
-    faults = {fault.pointer: fault for fault in itertools.islice(_attribute_faults(members), MOST_FAULTS + 1)}
+    found_here = [*itertools.islice(_attribute_faults(members), MOST_FAULTS + 1), *repeated.values()]
+    faults = {fault.pointer: fault for fault in found_here}
     fields = {field: members[name] for name, field in FIELD_OF.items() if name in members}
     try:
         content = event.check(fields, may_be_too_deep)
@@ -147,9 +150,11 @@ def _attribute_faults(members: dict[str, Any]) -> Iterator[Fault]:
     for name, rule in _RULES.items():
         if (name in members or name == "source") and not matches(members.get(name), rule):
             yield from _fault(name, members, _WORDS[name])
+        elif name == "datacontenttype" and name in members and has_other_charset(members[name]):
+            yield Fault(f"/{name}", "must have no other charset than utf-8, because the API returns the data in UTF-8")
     for name, value in members.items():
         if name in FIELD_OF:
-            if isinstance(value, InvalidValue) and value.key is None:
+            if isinstance(value, InvalidValue):
                 yield Fault(f"/{name}", value.detail)
             elif name == "subject" and isinstance(value, str) and NOT_TEXT.search(value):
                 yield Fault(f"/{name}", TEXT_RULE)
@@ -166,7 +171,7 @@ def _extension_faults(name: str, value: Any) -> Iterator[Fault]:
         yield Fault(f"/{name}", "cannot be kept: send data, a JSON object")
     elif not EXTENSION_NAME.fullmatch(name):
         yield Fault(pointer_to(name), EXTENSION_NAME_RULE)
-    elif isinstance(value, InvalidValue) and value.key is None:
+    elif isinstance(value, InvalidValue):
         yield Fault(pointer_to(name), value.detail)
     elif not _is_extension(value):
         yield Fault(pointer_to(name), EXTENSION_RULE)
@@ -174,7 +179,7 @@ def _extension_faults(name: str, value: Any) -> Iterator[Fault]:
 
 def _fault(name: str, members: dict[str, Any], rule: str) -> Iterator[Fault]:
     value = members.get(name)
-    if isinstance(value, InvalidValue) and value.key is None:
+    if isinstance(value, InvalidValue):
         yield Fault(f"/{name}", value.detail)
     else:
         yield Fault(f"/{name}", f"must be {rule}" if name in members else f"is missing; it must be {rule}")

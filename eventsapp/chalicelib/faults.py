@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.lossless_json import MAX_DEPTH, TOO_DEEP, InvalidValue
+from chalicelib.lossless_json import MAX_DEPTH, TOO_DEEP, InvalidValue, RepeatedKeys
 from chalicelib.problem import MOST_FAULTS, Fault
 
 MAX_POINTER = 256  # characters of a JSON pointer in a response
@@ -44,8 +44,11 @@ def is_unicode(text: str) -> bool:
 
 def _faults(document: Any, declaration: type[msgspec.Struct], checks: Checks) -> Iterator[Fault]:
     if isinstance(document, InvalidValue):
-        yield from _value_faults(document, ())
+        yield Fault("", document.detail)
         return
+    repeated = repeated_keys(document)
+    yield from repeated.values()
+    document = document.members if repeated else document
     if not isinstance(document, dict):
         yield Fault("", "must be a JSON object")
         return
@@ -56,7 +59,7 @@ def _faults(document: Any, declaration: type[msgspec.Struct], checks: Checks) ->
         pointer, rule = f"/{field.name}", rules[field.name]
         value = document.get(field.name, msgspec.UNSET)
         if value is msgspec.UNSET:
-            if field.required:
+            if field.required and field.name not in repeated:
                 yield Fault(pointer, f"is missing; it must be {rule['description']}")
         elif _has_faults_inside(value, rule["type"]):
             yield from _value_faults(value, (field.name,))
@@ -67,14 +70,17 @@ def _faults(document: Any, declaration: type[msgspec.Struct], checks: Checks) ->
 def _has_faults_inside(value: Any, declared_type: str) -> bool:
     """Tell whether the faults of a field are inside its value: in an object, or half a surrogate pair in a text."""
     if declared_type == "object":
-        return isinstance(value, (dict, InvalidValue))
+        return isinstance(value, (dict, InvalidValue, RepeatedKeys))
     return isinstance(value, str) and not is_unicode(value)
 
 
 def _value_faults(value: Any, path: tuple[str, ...]) -> Iterator[Fault]:
     """Yield the faults in the value at a path of keys; its level is the length of the path."""
+    if isinstance(value, RepeatedKeys):
+        yield from repeated_keys(value, path).values()
+        value = value.members
     if isinstance(value, InvalidValue):
-        yield Fault(pointer_to(*path, *([] if value.key is None else [value.key])), value.detail)
+        yield Fault(pointer_to(*path), value.detail)
     elif isinstance(value, str):
         if not is_unicode(value):
             yield Fault(pointer_to(*path), f"{HALF_PAIR}: send whole characters")
@@ -87,6 +93,13 @@ def _value_faults(value: Any, path: tuple[str, ...]) -> Iterator[Fault]:
             if not is_unicode(member[-1]):
                 yield Fault(pointer_to(*member), f"{HALF_PAIR} in its key: send whole characters")
             yield from _value_faults(child, member)
+
+
+def repeated_keys(value: Any, path: tuple[str, ...] = ()) -> dict[str, Fault]:
+    """Return the fault of each key that occurs more than once in the object at a path; empty if there is none."""
+    if not isinstance(value, RepeatedKeys):
+        return {}
+    return {key: Fault(pointer_to(*path, key), value.DETAIL) for key in value.keys}
 
 
 def pointer_to(*path: str) -> str:

@@ -51,4 +51,4 @@ def lists_strong_etag(header: str, etag: str) -> bool:
 
 def lists_any(header: str) -> bool:
     """Tell whether a list of ETags contains `*`, which names every resource."""
-    return "*" in _ETAG.sub("", header)
+    return any(part.strip(" \t") == "*" for part in _ETAG.sub('""', header).split(","))

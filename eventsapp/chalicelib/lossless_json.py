@@ -19,20 +19,31 @@ class NotJson(Exception):
 
 
 class InvalidValue:
-    """Marks a value in a parsed body that not every JSON reader keeps, such as NaN or an object with a repeated key."""
+    """Marks a value in a parsed body that not every JSON reader keeps, such as NaN."""
 
-    def __init__(self, detail: str, key: str | None = None) -> None:
-        """`detail` says what to do; `key` is the repeated key of an object."""
+    def __init__(self, detail: str) -> None:
+        """`detail` says what to do."""
         self.detail = detail
-        self.key = key
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | InvalidValue:
+class RepeatedKeys:
+    """Marks an object in which keys occur more than once: JSON readers disagree on their values."""
+
+    DETAIL = "occurs more than once in its object: send it once"
+
+    def __init__(self, keys: list[str], members: dict[str, Any]) -> None:
+        """`members` are the others, whose key occurs once."""
+        self.keys = keys
+        self.members = members
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | RepeatedKeys:
     members = dict(pairs)
     if len(members) == len(pairs):
         return members
-    duplicate = Counter(key for key, _ in pairs).most_common(1)[0][0]
-    return InvalidValue("occurs more than once in its object: send it once", duplicate)
+    times = Counter(key for key, _ in pairs)
+    once = {key: value for key, value in members.items() if times[key] == 1}
+    return RepeatedKeys([key for key in times if times[key] > 1], once)
 
 
 def _constant(name: str) -> InvalidValue:
@@ -41,7 +52,8 @@ def _constant(name: str) -> InvalidValue:
 
 # msgspec's own parser rounds long numbers and does not report repeated keys. Raw keeps a number as the text it came as.
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=Raw, parse_int=Raw)
-_STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A string without its second quote is at the end. To try each of its quotes as a first one would take hours.
+_STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)|[\[\]{}]', re.DOTALL)
 _ENCODER = msgspec.json.Encoder(order="sorted")  # also sorts the fields of a Struct
 
 
@@ -126,7 +138,7 @@ def _not_json(error: json.JSONDecodeError | RecursionError) -> NotJson:
 def canonical(value: Any) -> bytes:
     """Return the one text of a value: keys sorted, no white space, numbers as they came.
 
-    Raises TypeError for a value with an InvalidValue in it, UnicodeEncodeError for half a surrogate pair, and
-    RecursionError. Changing this form changes the digest of every stored event.
+    Raises TypeError for a value with an InvalidValue or RepeatedKeys in it, UnicodeEncodeError for half a surrogate
+    pair, and RecursionError. Changing this form changes the digest of every stored event.
     """
     return _ENCODER.encode(value)

@@ -11,6 +11,7 @@ EXPECTED = f"Send the event with Content-Type: {JSON}, {CLOUDEVENT} or {CLOUDEVE
 
 # What is between semicolons; a semicolon in a quoted string is a part of it. A missing second quote is at the end.
 _PART = re.compile(r'(?:^|;)((?:[^;"]++|"(?:[^"\\]++|\\.)*+"?)*+)', re.DOTALL)
+_ELEMENT = re.compile(r'(?:[^,"]++|"(?:[^"\\]++|\\.)*+"?)++', re.DOTALL)  # of a list: what is between commas
 _QUALITY = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")  # RFC 9110, 12.4.2
 
 
@@ -27,6 +28,11 @@ def is_default(text: str) -> bool:
     return media_type == JSON and all(pair == ("charset", "utf-8") for pair in parameters)
 
 
+def has_other_charset(text: str) -> bool:
+    """Tell whether a media type has a charset that is not UTF-8."""
+    return any(name == "charset" and value != "utf-8" for name, value in split(text)[1])
+
+
 def is_other_json(media_type: str) -> bool:
     """Tell whether a media type is JSON (its subtype is json or ends in +json), but not a format of CloudEvents."""
     return media_type.endswith(("/json", "+json")) and not media_type.startswith("application/cloudevents")
@@ -38,7 +44,7 @@ def prefers_cloudevent(accept: str) -> bool:
     Only a header that names CloudEvents prefers one: a range such as `*/*` does not ask for a CloudEvent.
     """
     ranges: dict[str, float] = {}
-    for element in accept.split(","):
+    for element in _ELEMENT.findall(accept):
         media_range, parameters = split(element)
         ranges[media_range] = max(ranges.get(media_range, 0), _quality(dict(parameters).get("q", "1")))
     cloudevent, plain = (

@@ -1,6 +1,7 @@
 """The API's own process: it puts HTTP in front of the gateway, and ends with its parent or when its code changes."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -48,7 +49,8 @@ def leave_a_cpu_to_aws() -> None:
     Otherwise Linux may run both processes on the same CPU while another one is idle, because they wake each other. On
     two CPUs, a batch took almost twice as long.
     """
-    if hasattr(os, "sched_setaffinity"):
+    # A system may not have these calls, or not permit them.
+    with contextlib.suppress(AttributeError, OSError):
         cpus = os.sched_getaffinity(0)
         left = random.choice(sorted(cpus))  # several of `make run` leave different ones
         os.sched_setaffinity(0, cpus - {left} or cpus)
