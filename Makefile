@@ -1,6 +1,6 @@
 # All commands of this project. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run token logs contract-token test contract bench scale openapi breaking site package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply shift rollback url deploy-local destroy-local restore-drill restore-events compare-events copy-events dashboard-picture clean
+.PHONY: help run token logs contract-token test contract bench batch-bench scale openapi breaking site package lock release use-release region init check-package plan show-plan pack-plan use-plan unlock apply shift rollback url deploy-local destroy-local restore-drill restore-events compare-events copy-events dashboard-picture clean
 SHELL := /bin/sh
 
 venv := .venv
@@ -55,6 +55,10 @@ contract: $(installed) ## check a running API against the contract: EVENT_API_TO
 
 bench: $(installed) ## measure the app against a bare Lambda handler (two minutes; PEERS=1 adds frameworks, TLS=1 uses TLS)
 	@PYTHONPATH=tests PEERS="$(PEERS)" TLS="$(TLS)" ROUNDS="$(ROUNDS)" $(python) -m bench
+
+batch-bench: $(installed) ## compare a batch of 100 with 100 POSTs to a running API: EVENT_API_TOKEN=evt_... make batch-bench URL=...
+	@test -n "$(URL)" && test -n "$$EVENT_API_TOKEN" || { echo "make batch-bench: URL or EVENT_API_TOKEN is not set: name the API and its token, as in: EVENT_API_TOKEN=evt_... make batch-bench URL=http://127.0.0.1:8000" >&2; exit 2; }
+	@PYTHONPATH=tests ROUNDS="$(ROUNDS)" $(python) -m bench.batch "$(URL)"
 
 scale: $(installed) ## simulate DynamoDB's partitions at 10,000 events a second with 1, 4 and 16 shards (seconds)
 	@PYTHONPATH=eventsapp $(python) tests/scale.py

@@ -61,7 +61,9 @@ def here(page: str) -> list[str]:
     return [block.text for block in blocks(path) if not block.needs_aws and block.text not in RUN_ELSEWHERE]
 
 
-TESTED_HERE = {"README.md", "api.md", "cloudevents.md", "tokens.md", "changing-the-code.md", "upgrading.md"}
+TESTED_HERE = {
+    "README.md", "api.md", "cloudevents.md", "tokens.md", "changing-the-code.md", "upgrading.md", "performance.md",
+}  # fmt: skip
 
 
 def test_every_command_is_tested_or_needs_an_aws_account() -> None:
@@ -172,6 +174,20 @@ def test_token_commands_work(running: LocalProcess) -> None:
     for line in commands.splitlines()[1:]:
         token_command(line.replace("KEY_ID", key_id))
     assert re.fullmatch(r"evt_\w+", token_command(captured))
+
+
+def test_page_about_performance_measures_a_batch(running: LocalProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's command prints the ratio, as it does here in one round."""
+    (command,) = here("performance.md")
+    assert command == "EVENT_API_TOKEN=$(cat .local/token) make batch-bench URL=http://127.0.0.1:8000"
+    monkeypatch.setenv("EVENT_API_TOKEN", running.token)
+    output = make(ROOT, "--silent", "batch-bench", f"URL={running.url}", "ROUNDS=1").stdout
+    figures = re.fullmatch(
+        r"100 POSTs: (\d+) ms; a batch of 100: (\d+) ms; ratio (\d+\.\d\d) \(medians of 1 rounds\)\n", output
+    )
+    assert figures is not None, output
+    single, together, ratio = map(float, figures.groups())
+    assert ratio == pytest.approx(together / single, abs=0.02)
 
 
 def test_every_token_command_can_be_parsed() -> None:

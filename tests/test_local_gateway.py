@@ -89,7 +89,14 @@ def test_body_that_is_too_large_has_cors_headers(cors: UrlApi) -> None:
 def test_preflight_needs_no_token(cors: UrlApi, local_process: LocalProcess) -> None:
     """A browser sends preflights without a token; without CORS, they are requests like others."""
     headers = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
-    assert cors.request("OPTIONS", "/events", None, headers).status != 401
+    response = cors.request("OPTIONS", "/events", None, headers)
+    assert (response.status, response.body) == (204, b"")
+    allowed = {name: value for name, value in response.headers.items() if name.startswith("access-control-allow-")}
+    assert allowed == {
+        "access-control-allow-origin": PAGE,
+        "access-control-allow-methods": "GET, HEAD, POST",
+        "access-control-allow-headers": "Authorization, Content-Type, If-Match, If-None-Match",
+    }
     assert cors.request("OPTIONS", "/events", None, {"Origin": PAGE}).status == 401
     response = UrlApi(local_process.url).request("OPTIONS", "/events", None, headers)
     assert response.status == 401

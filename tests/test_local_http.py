@@ -188,6 +188,23 @@ def test_space_around_a_token_is_no_part_of_it(local_process: LocalProcess, spac
     assert get(UrlApi(local_process.url), "unknown", Authorization=authorization).status == 404
 
 
+def test_header_lines_combine(local_process: LocalProcess) -> None:
+    """Several lines of If-None-Match reach the function, and are one list."""
+    event = an_event()
+    etag = post(local_process.api, event).headers["etag"]
+    body = json.dumps(event)
+    common = f"Host: localhost\r\nAuthorization: Bearer {local_process.token}\r\nConnection: close\r\n"
+    common += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    for request_line, value, status in (
+        (f"GET /events/{event['id']}", etag, 304),
+        ("POST /events", "*", 412),
+    ):
+        for values in (('"x"', value), (value, '"x"')):
+            lines = "".join(f"If-None-Match: {value}\r\n" for value in values)
+            request = f"{request_line} HTTP/1.1\r\n{common}{lines}\r\n{body}"
+            assert exchange(local_process.api.host, request.encode()).statuses == [status]
+
+
 @pytest.mark.parametrize("version", ["2.0", "0.9", "3.0"])
 def test_other_version_of_http_is_505(local_api: UrlApi, version: str) -> None:
     """The server speaks HTTP/1.1."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from processes import LocalProcess, eventually, failed_start
+from processes import ROOT, LocalProcess, eventually, failed_start
 from targets import an_event, get, post
 
 from local.journal import Call, Journal
@@ -120,6 +120,13 @@ def test_damage_stops_the_start(data_dir: Path, lines: list[bytes], damage: str)
         "move it away to start without its events.\n"
     )
     assert (data_dir / JOURNAL).read_bytes() == damaged
+
+
+def test_damage_is_documented(data_dir: Path) -> None:
+    """The page about operations has the message for a damaged journal."""
+    with Journal(data_dir) as journal:
+        message = str(journal.damaged(4096)).replace(str(data_dir), ".local")
+    assert f"`{message}`" in (ROOT / "docs" / "operations.md").read_text()
 
 
 def test_write_without_space_is_503_and_changes_nothing(data_dir: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deployed.settings import SETTINGS
 from processes import ROOT
 from roots import NOT_COPIED, write_settings
 
@@ -73,7 +74,9 @@ FORK: dict[str, dict[str, Any]] = {
     },
 }
 
-READERS = [  # the tests that read the project's settings; all others use their own settings
+# The tests that read the project's settings. All others bring their own: roots.py has those of Terraform's tests,
+# deployed/settings.py those of the deployed stage. From the project, the deployed stage has only its region.
+READERS = [
     "tests/test_terraform.py::test_stage_plan_has_the_values_of_its_tfvars",
     "tests/test_terraform.py::test_terraform_is_formatted",
     "tests/test_sources.py",
@@ -104,6 +107,14 @@ def test_fork_changes_each_setting() -> None:
         assert settings.keys() == documented_settings()
     for name in documented_settings():
         assert len({str(settings[name]) for settings in FORK.values()}) > 1, name
+
+
+def test_deployed_stage_has_its_own_settings() -> None:
+    """The deployed stage takes no value from the project but its region.
+
+    Its tests set `protected` in its tfvars, and the emulator sets `events_tables`.
+    """
+    assert SETTINGS.keys() == documented_settings() - {"region", "protected", "events_tables"}
 
 
 def test_readers_of_the_settings_pass_in_a_fork(fork: Path) -> None:

@@ -11,28 +11,13 @@ from typing import Any
 import pytest
 from deployed.alarms import Alarms, stop_clock
 from deployed.functions import AUTHORIZER, FUNCTION, role_of, set_protected
+from deployed.settings import SETTINGS
 from targets import UrlApi
 from token_admin import TokenAdmin
 
 from emulator.emulated_aws import CannotDeploy
 from emulator.stack import STAGE, Stack
 
-# Three in one minute raise an alarm, so that a test needs no flood.
-ALARMS_ON_COUNTS = (
-    "server_errors", "function_errors", "function_throttles", "authorizer_failures", "store_unavailable",
-    "store_throttles", "store_errors", "unauthorized", "too_many_requests", "blocked",
-)  # fmt: skip
-# The tests bring their own values, so that a fork may change its stages.
-SETTINGS = {
-    "token_cache_seconds": "300",
-    "retention_days": "7",
-    "customer_key": "false",
-    "firewall": "null",
-    "concurrency": "{api_handler=-1,authorizer=-1}",
-    "cors_origins": "[]",
-    "traffic_shift": "LambdaAllAtOnce",
-    "alarms": f"{{{','.join(f'{name}=3' for name in ALARMS_ON_COUNTS)}}}",
-}
 NOT_DEPLOYED = pytest.StashKey[bool]()
 
 PROBE = """

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from deployed.faults import throttled_function
 from deployed.functions import FUNCTION
 from targets import JSON, Response, UrlApi, an_event, get, post
 
+from emulator.__main__ import greeting
 from emulator.stack import STAGE, Stack
 
 POST_COMMAND = (
@@ -21,22 +23,34 @@ POST_COMMAND = (
 )
 GET_COMMAND = "curl '<base>/events/123'"
 ORIGIN = "https://app.example.com"
+NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
+@NEEDS_CURL
 def test_commands_of_the_specification(stack: Stack) -> None:
     """The specification's two commands work, with an Authorization header added. The URL ends in the stage's name."""
     url = stack.api_url()
     assert url.endswith(f"/{STAGE}")
-    responses: list[dict[str, str]] = []
-    for command in (POST_COMMAND, GET_COMMAND):
+    events: list[dict[str, str]] = []
+    for command, status in ((POST_COMMAND, "201"), (GET_COMMAND, "200")):
         words = shlex.split(command.replace("<base>", url))
-        words += ["--header", f"Authorization: {bearer(stack.token())}", "--silent"]
-        responses.append(json.loads(subprocess.check_output(words, text=True)))
-    posted, read = responses[0], responses[1]
+        words += ["--header", f"Authorization: {bearer(stack.token())}", "--silent", "--write-out", "\n%{http_code}"]
+        *lines, printed = subprocess.check_output(words, text=True).splitlines()
+        assert printed == status, lines
+        events.append(json.loads("\n".join(lines)))
+    posted, read = events[0], events[1]
     assert posted == read
     assert posted.pop("created_at")
     assert posted == {"id": "123", "type": "test_event", "payload": {"key": "value"}}
+
+
+@NEEDS_CURL
+def test_printed_curl_commands_work_unchanged(stack: Stack) -> None:
+    """The commands that `make deploy-local` prints at its end work unchanged."""
+    commands = re.findall(r"^curl (?:.*\\\n)*.*$", greeting(stack.api_url(), stack.token()), re.M)
+    responses = [subprocess.check_output(command, shell=True, text=True) for command in commands]
+    assert [response.split()[1] for response in responses] == ["201", "200", "200", "404"]
+    assert '"events":[{"id":"order-1001"' in responses[2]
 
 
 def status_of(api: UrlApi, method: str, path: str, lines: list[tuple[str, str]], body: bytes = b"") -> int:
