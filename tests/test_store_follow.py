@@ -102,18 +102,37 @@ class Writers:
                 self._tenant.store.write(parse(json.dumps(body).encode()))
             except StoreUnavailable:
                 pass  # the event may be stored, also later
-            time.sleep(0.02)
+            time.sleep(0.15)
 
-    def join(self) -> None:
-        """Wait until all have ended."""
-        for thread in self._threads:
-            thread.join()
+    @property
+    def are_running(self) -> bool:
+        """Tell whether one of them has not ended."""
+        return any(thread.is_alive() for thread in self._threads)
+
+
+class Reader:
+    """A client that follows an ascending list. `seen` has the positions of the events, in the order of its pages."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant = tenant
+        self._values = {"order": ["asc"], "limit": ["10"]}
+        self.seen: list[str] = []
+
+    def read(self) -> None:
+        """Read all new pages."""
+        has_more = True
+        while has_more:
+            query = listing.parse(self._values, time.time())
+            page = self._tenant.store.find(query)
+            self.seen += [index.position_of(found.created_at, found.id) for found in page.events]
+            self._values["cursor"] = [query.cursor(page.continue_after)]
+            has_more = page.has_more
 
 
 def test_reader_that_follows_writers_misses_nothing(client: SignedHttp, recorder: FaultyStore) -> None:
-    """A reader that follows `asc` for 20 seconds sees every event of concurrent writers once, in order.
+    """A reader that follows `asc` for 30 seconds sees every event of concurrent writers once, in order.
 
-    Some calls reach the store up to 6 seconds late.
+    Some calls reach the store up to 6 seconds late. The reader sees the first events while the writers go on.
     """
     tenant = Tenant(client, shards=3)
     chance = random.Random(1)
@@ -125,28 +144,27 @@ def test_reader_that_follows_writers_misses_nothing(client: SignedHttp, recorder
         event_id = parameters["Item"]["id"]["S"]
         if event_id in late:  # no later attempt comes first
             return "throttled"
-        if chance.random() < 0.02:
+        if chance.random() < 0.03:
             late.add(event_id)
             return f"late {chance.choice([1, 3, 6])}"
         return chance.choice(["hangs", "throttled", "written, cut"]) if chance.random() < 0.02 else None
 
     recorder.rule = some_fail
-    writers = Writers(tenant, 7)
-    end = time.monotonic() + 20
-    seen: list[str] = []
-    values = {"order": ["asc"], "limit": ["100"]}
+    writers, reader = Writers(tenant, 17), Reader(tenant)
+    end = time.monotonic() + 30
+    seen_meanwhile = 0
     while time.monotonic() < end:
-        query = listing.parse(values, time.time())
-        page = tenant.store.find(query)
-        seen += [index.position_of(found.created_at, found.id) for found in page.events]
-        values["cursor"] = [query.cursor(page.continue_after)]
-        if not page.has_more:
-            time.sleep(0.1)
-    writers.join()
+        reader.read()
+        if writers.are_running:
+            seen_meanwhile = len(reader.seen)
+            end = max(end, time.monotonic() + 12)  # an ascending list shows the last events after 10 seconds
+        time.sleep(0.3)
+    reader.read()
+    assert seen_meanwhile > 20
     stored = [index.position_of(e.created_at, e.id) for page in tenant.pages(limit="100") for e in page.events]
     assert len(stored) > 200
     assert len([position for position in stored if index.id_at(position) in late]) > 5
-    assert seen == stored[::-1]
+    assert reader.seen == stored[::-1]
 
 
 def test_created_at_is_the_time_of_the_attempt_that_wrote(client: SignedHttp, recorder: FaultyStore) -> None:
