@@ -102,7 +102,7 @@ class Writers:
                 self._tenant.store.write(parse(json.dumps(body).encode()))
             except StoreUnavailable:
                 pass  # the event may be stored, also later
-            time.sleep(0.15)
+            time.sleep(0.2)
 
     @property
     def are_running(self) -> bool:
@@ -158,7 +158,7 @@ def test_reader_that_follows_writers_misses_nothing(client: SignedHttp, recorder
         if writers.are_running:
             seen_meanwhile = len(reader.seen)
             end = max(end, time.monotonic() + 12)  # an ascending list shows the last events after 10 seconds
-        time.sleep(0.3)
+        time.sleep(0.5)
     reader.read()
     assert seen_meanwhile > 20
     stored = [index.position_of(e.created_at, e.id) for page in tenant.pages(limit="100") for e in page.events]
