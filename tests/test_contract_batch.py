@@ -1,6 +1,7 @@
 """The contract of the batch: a body with many events. Runs on every target, as tests/test_contract.py does."""
 
 import json
+import re
 import time
 import uuid
 from typing import Any
@@ -12,6 +13,7 @@ from targets import (
 )  # fmt: skip
 
 LIMIT, BATCH_LIMIT = 262_144, 1_048_576
+MADE_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")  # a UUIDv7
 
 
 def post_batch(api: Api, *events: dict[str, Any] | bytes, **headers: str) -> Response:
@@ -81,7 +83,7 @@ def test_event_without_id_gets_one(api: Api) -> None:
     """The server gives an id to each event without one."""
     first, second = results_of(post_batch(api, *[{"type": "test_event", "payload": {}}] * 2))
     assert (first["status"], second["status"]) == (201, 201)
-    assert first["id"] != second["id"]
+    assert first["id"] != second["id"] and MADE_ID.fullmatch(first["id"]) and MADE_ID.fullmatch(second["id"])
     assert get(api, first["id"]).headers["etag"] == first["etag"]
 
 
@@ -158,10 +160,12 @@ def test_if_none_match_star_applies_to_each_event(api: Api) -> None:
 
 def test_if_match_applies_to_each_event(api: Api) -> None:
     """With If-Match no event is stored, because a POST never changes an event. The events are checked first."""
-    event = an_event()
-    results = results_of(post_batch(api, event, an_event(type="no type"), if_match='"other"'))
-    assert [result["status"] for result in results] == [412, 400]
+    event, without_id = an_event(), {"type": "test_event", "payload": {}}
+    results = results_of(post_batch(api, event, an_event(type="no type"), without_id, if_match='"other"'))
+    assert [result["status"] for result in results] == [412, 400, 412]
     assert_refused(results[0], 412, "precondition-failed", event["id"])
+    assert MADE_ID.fullmatch(results[2]["id"])
+    assert get(api, results[2]["id"]).status == 404
     assert get(api, event["id"]).status == 404
 
 

@@ -86,12 +86,18 @@ def _stored(api: Api) -> Stored:
 
 
 @pytest.fixture(name="settled", scope="module")
-def _settled(stored: Stored) -> Stored:
-    """The same events, when an ascending list shows them."""
+def _settled(stored: Stored, thousand: Stored) -> Stored:
+    """The same events, when an ascending list shows them. `thousand` is stored before the wait, which is for both."""
+    del thousand
+    wait_until_settled(stored)
+    return stored
+
+
+def wait_until_settled(stored: Stored) -> None:
+    """Wait until an ascending list shows all of the events."""
     newest = datetime.fromisoformat(stored.events[-1]["created_at"])
     wait = newest + HORIZON + SKEW - datetime.now(UTC)
     time.sleep(max(0.0, wait.total_seconds()))
-    return stored
 
 
 def test_list_has_complete_events(api: Api, stored: Stored) -> None:
@@ -227,6 +233,45 @@ def test_ascending_list_has_no_event_of_the_last_10_seconds(api: Api) -> None:
     elapsed = timedelta(seconds=time.monotonic() - start)
     assert listed == [] or elapsed >= HORIZON - SKEW
     assert eventually(lambda: len(ids(api, type=kind)) == 1, 30)
+
+
+@pytest.fixture(name="thousand", scope="module")
+def _thousand(server: Api) -> Stored:
+    """A thousand events of ten batches. They have four types and five subjects."""
+    word = f"w{uuid.uuid4().hex}"
+    events: list[dict[str, Any]] = []
+    for _ in range(10):
+        batch = [an_event(type=f"{word}.{'abcd'[n % 4]}.x", subject=f"{word}/{n % 5}") for n in range(100)]
+        results = post(server, json.dumps(batch).encode()).json["results"]
+        events += [{**event, "created_at": result["created_at"]} for event, result in zip(batch, results, strict=True)]
+    events.sort(key=lambda event: (event["created_at"], event["id"]))
+    return Stored(word, events, before="")
+
+
+@pytest.mark.parametrize("filters", [{"type": "{}.a.x"}, {"type": "{}.*"}, {"subject": "{}/1"}, {}], ids=str)
+@pytest.mark.parametrize("order", ["desc", "asc"])
+def test_thousand_events_are_found_page_by_page(
+    server: Api, thousand: Stored, filters: dict[str, str], order: str
+) -> None:
+    """A thousand events in batches are found by type, prefix, subject and time (the case without a filter)."""
+    values = {name: text.format(thousand.word) for name, text in filters.items()}
+    expected = thousand.where(values.get("type", "").removesuffix("*") or None, values.get("subject"))
+    if not filters:
+        since, until = (thousand.events[n]["created_at"] for n in (300, 700))
+        values = {"since": since, "to": until}
+        expected = [event["id"] for event in thousand.events if since <= event["created_at"] < until]
+    assert len(expected) >= 200
+    everything = {event["id"] for event in thousand.events}
+
+    def listed() -> list[str]:
+        # A stage that others use may have more events of the same time.
+        return [found for found in ids(server, **values, order=order, limit="100") if found in everything]
+
+    if order == "asc":
+        wait_until_settled(thousand)
+        assert listed() == expected
+    else:
+        assert eventually(lambda: listed() == expected[::-1], 30)
 
 
 FAULTS = [

@@ -119,13 +119,19 @@ def test_readme_shows_the_real_responses(running: LocalProcess) -> None:
 
 @NEEDS_CURL
 def test_api_page_shows_requests_that_work(running: LocalProcess) -> None:
-    """The API page's curl commands store an event, store a batch, read an event, and list events."""
-    responses = [response for block in here("api.md") for response in curl(running, block)]
-    assert [response.split()[1] for response in responses] == ["201", "207", "200", "200", "200", "200"]
+    """The API page's curl commands store an event, store a batch, read an event, and list events, page by page."""
+    responses: list[str] = []
+    for block in here("api.md"):
+        (cursor,) = re.findall('"cursor":"([^"]*)"', responses[-1]) if "CURSOR" in block else [""]
+        responses += curl(running, block.replace("CURSOR", cursor))
+    assert [response.split()[1] for response in responses] == ["201", "207", *["200"] * 6]
     assert re.findall('"status":(...)', responses[1]) == ["201", "201"]
     assert [sorted(re.findall('"id":"(invoice-.)"', response)) for response in responses[3:5]] == [
         ["invoice-7", "invoice-8", "invoice-9"], ["invoice-8", "invoice-9"],
     ]  # fmt: skip
+    first, second = (re.findall('"id":"(invoice-.)"', response) for response in responses[6:])
+    assert (len(first), len(second)) == (2, 1) and {*first, *second} == {"invoice-7", "invoice-8", "invoice-9"}
+    assert '"has_more":true' in responses[6] and '"has_more":false' in responses[7]
 
 
 @NEEDS_CURL

@@ -83,6 +83,15 @@ def test_failing_store_fails_each_event_of_a_batch_in_time(faulty: Api, store: F
     assert len({result["id"] for result in results}) == 100
 
 
+def test_event_without_id_that_may_be_stored_has_its_id_in_the_result(faulty: Api, store: FaultyStore) -> None:
+    """In a batch, a 503 tells the id that the API made: the event may be stored under it."""
+    store.afterwards = "written, cut"
+    (result,) = post(faulty, b'[{"type":"test_event","payload":{"n":1}}]').json["results"]
+    assert result["status"] == 503
+    store.work()
+    assert get(faulty, result["id"]).json["payload"] == {"n": 1}
+
+
 @pytest.mark.parametrize("fault", ALL_FAULTS)
 def test_failing_store_is_503_to_a_list_in_time(faulty: Api, store: FaultyStore, fault: str) -> None:
     """If the index or the events cannot be read, a list is 503 inside the bound."""

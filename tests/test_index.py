@@ -2,29 +2,21 @@
 
 import hashlib
 import string
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chalicelib import event, index, listing
-from chalicelib.event import Content
 from chalicelib.index import Page, ShardEntries, first_after, last_before, merge
 from index_model import IndexModel, Stored, follow
-from msgspec import UNSET, Raw
+from list_examples import FILTERS, NOW, START, Coverage, content, expected, lists, stored_events
+from msgspec import UNSET
 
 CREATED_AT = "2026-01-31T09:30:00.000Z"
-START = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
-NOW = (START + timedelta(seconds=11)).timestamp()  # `asc` lists events before second 1
 
 IDS = st.text(string.ascii_letters + string.digits + "._~:-", min_size=1, max_size=128).filter(event.is_id)
-
-
-def content(event_id: str = "a", event_type: str = "t", subject: Any = UNSET) -> Content:
-    """Return an event's content."""
-    return Content(id=event_id, type=event_type, subject=subject, payload=Raw(b"{}"))
 
 
 # Keys
@@ -112,101 +104,63 @@ def test_shortened_page_continues_after_its_last_event() -> None:
 
 # Following cursors
 
-TYPES = ["order", "order.paid", "order.paid.v2", "orders", "order-x.y"]
-SUBJECTS = ["a", "a/1", "é", "\U0001f600"]
-
-
-@st.composite
-def stored_events(draw: st.DrawFn) -> list[Stored]:
-    """Draw events of one tenant, many of them in the same millisecond."""
-    ids = draw(st.lists(st.text("aA0.~-:_", min_size=1, max_size=3).filter(event.is_id), max_size=25, unique=True))
-    return [
-        Stored(
-            content(id_, draw(st.sampled_from(TYPES)), draw(st.sampled_from([UNSET, *SUBJECTS]))),
-            event.timestamp(START + timedelta(milliseconds=draw(st.sampled_from([0, 1, 2, 998, 999, 1000, 1001])))),
-        )
-        for id_ in ids
-    ]
-
-
-BOUNDS = st.sampled_from([-1, 0, 0.5, 1, 2, 998.001, 999, 1000, 1001.9, 5000]).map(
-    lambda milliseconds: (START + timedelta(milliseconds=milliseconds)).isoformat()
-)
-QUERIES = st.fixed_dictionaries(
-    {"order": st.sampled_from(["asc", "desc"]), "limit": st.integers(1, 7).map(str)},
-    optional={
-        "type": st.sampled_from([*TYPES, *(f"{type_}.*" for type_ in TYPES)]),
-        "subject": st.sampled_from(SUBJECTS),
-        "from": BOUNDS,
-        "to": BOUNDS,
-    },
-)
-
-
-def expected(events: list[Stored], query: dict[str, str], now: float = NOW) -> list[str]:
-    """Return the positions that a query lists, by the words of the contract."""
-
-    def listed(stored: Stored) -> bool:
-        time = datetime.fromisoformat(stored.created_at)
-        wanted = query.get("type", stored.content.type)
-        return (
-            (stored.content.type.startswith(wanted[:-1]) if wanted.endswith(".*") else stored.content.type == wanted)
-            and query.get("subject", stored.content.subject) == stored.content.subject
-            and ("from" not in query or time >= datetime.fromisoformat(query["from"]))
-            and ("to" not in query or time < datetime.fromisoformat(query["to"]))
-            and (query["order"] == "desc" or time.timestamp() < now - 10)
-        )
-
-    found = sorted(((stored.created_at, stored.content.id) for stored in events if listed(stored)))
-    positions = [f"{created_at}/{event_id}" for created_at, event_id in found]
-    return positions if query["order"] == "asc" else positions[::-1]
-
-
-@settings(max_examples=400)
-@given(stored_events(), QUERIES, st.integers(1, 5), st.integers(0, 3), st.sampled_from([None, 1, 2, 3, 8]))
-def test_cursors_lead_to_every_matching_event_once(
-    events: list[Stored], query: dict[str, str], old_shards: int, added: int, most: int | None
-) -> None:
+def test_cursors_lead_to_every_matching_event_once() -> None:
     """Following the cursors returns exactly the matching events, in order, for any limits and number of shards."""
-    model = IndexModel()
-    for number, stored in enumerate(events):
-        model.store("acme", stored, old_shards if number % 2 else old_shards + added)
-    model.store("acm", Stored(content("other"), CREATED_AT), old_shards)
-    pages = list(follow(model, query, now=NOW, shards=old_shards + added, most=most))
-    assert [position for page, _ in pages for position in page.positions] == expected(events, query)
-    assert all(len(page.positions) <= int(query["limit"]) and len(cursor) <= 300 for page, cursor in pages)
-    if "type" not in query and most is None:
-        assert all(page.positions for page, _ in pages[:-1])
+    coverage = Coverage()
+
+    @settings(max_examples=80)
+    @given(lists(), st.integers(1, 5), st.integers(0, 3), st.sampled_from([None, 1, 2, 3, 8]))
+    def check(drawn: tuple[list[Stored], list[dict[str, str]]], old_shards: int, added: int, most: int | None) -> None:
+        events, queries = drawn
+        model = IndexModel()
+        for number, stored in enumerate(events):
+            model.store("acme", stored, old_shards if number % 2 else old_shards + added)
+        model.store("acm", Stored(content("other"), CREATED_AT), old_shards)
+        for query in queries:
+            pages = list(follow(model, query, now=NOW, shards=old_shards + added, most=most))
+            assert [position for page, _ in pages for position in page.positions] == expected(events, query)
+            assert all(len(page.positions) <= int(query["limit"]) and len(cursor) <= 300 for page, cursor in pages)
+            if "type" not in query and most is None:
+                assert all(page.positions for page, _ in pages[:-1])
+            coverage.count(query, [len(page.positions) for page, _ in pages])
+
+    coverage.run(check, *FILTERS)
 
 
-@settings(max_examples=200)
-@given(
-    st.lists(stored_events(), min_size=1, max_size=4), st.lists(st.sampled_from([-40, 0, 3, 400]), min_size=4),
-    st.sampled_from([{}, {"type": "order.*"}, {"subject": "a"}, {"from": START.isoformat()}]), st.integers(1, 3),
-)  # fmt: skip
-@example([[Stored(content(), CREATED_AT)], [], [Stored(content("b"), CREATED_AT)]], [0] * 4, {}, 1)
-def test_ascending_client_that_comes_back_misses_nothing(
-    rounds: list[list[Stored]], clock_steps: list[int], filters: dict[str, str], shards: int
-) -> None:
+def test_ascending_client_that_comes_back_misses_nothing() -> None:
     """The last cursor stays valid: each later visit lists what has settled since, although clocks differ a little."""
-    model, everything, seen = IndexModel(), [], []
-    now, parameters = NOW, {"order": "asc", "limit": "3", **filters}
-    for number, events in enumerate([*rounds, []]):
-        # These events become visible 8 to 9 seconds after their created_at.
-        late = [
-            Stored(
-                content(f"{stored.content.id}.{number}", stored.content.type, stored.content.subject),
-                event.timestamp(datetime.fromisoformat(stored.created_at) + timedelta(seconds=now - NOW + 2)),
-            )
-            for stored in events
-        ]
-        everything += late
-        for stored in late:
-            model.store("acme", stored, shards)
-        now += 10 + clock_steps[number % 4] / 1000
-        for page, parameters["cursor"] in follow(model, parameters, now=now, shards=shards, most=2):
-            seen += page.positions
-    assert seen == expected(everything, {"order": "asc", **filters}, now)
+    coverage = Coverage()
+    events = stored_events(["order", "order.paid", "order.sent"], [UNSET, "a", "a"], min_size=2)
+
+    @settings(max_examples=120)
+    @given(
+        st.lists(events, min_size=1, max_size=4), st.lists(st.sampled_from([-40, 0, 3, 400]), min_size=4),
+        st.sampled_from([{}, {"type": "order.*"}, {"subject": "a"}, {"from": START.isoformat()}]), st.integers(1, 3),
+    )  # fmt: skip
+    @example([[Stored(content(), CREATED_AT)], [], [Stored(content("b"), CREATED_AT)]], [0] * 4, {}, 1)
+    def check(rounds: list[list[Stored]], clock_steps: list[int], filters: dict[str, str], shards: int) -> None:
+        model, everything, pages = IndexModel(), [], []
+        now, parameters = NOW, {"order": "asc", "limit": "3", **filters}
+        for number, posted in enumerate([*rounds, []]):
+            # These events become visible 8 to 9 seconds after their created_at.
+            late = [
+                Stored(
+                    content(f"{stored.content.id}.{number}", stored.content.type, stored.content.subject),
+                    event.timestamp(datetime.fromisoformat(stored.created_at) + timedelta(seconds=now - NOW + 2)),
+                )
+                for stored in posted
+            ]
+            everything += late
+            for stored in late:
+                model.store("acme", stored, shards)
+            now += 10 + clock_steps[number % 4] / 1000
+            for page, parameters["cursor"] in follow(model, parameters, now=now, shards=shards, most=2):
+                pages.append(page.positions)
+        seen = [position for page in pages for position in page]
+        assert seen == expected(everything, {"order": "asc", **filters}, now)
+        coverage.count(filters, [len(page) for page in pages])
+
+    coverage.run(check, "prefix", "subject")
 
 
 def test_filtered_query_reads_at_most_1000_entries() -> None:

@@ -9,20 +9,19 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 from faulty_store import FaultyStore
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from in_process import app_tables
-from test_index import QUERIES, START, expected, stored_events
+from list_examples import NOW, START, Coverage, expected, lists
+from stopwatch import Stopwatch
 
 from chalicelib import event, index, listing
-from chalicelib.event import Event
+from chalicelib.event import Content, Event
 from chalicelib.problem import StoreUnavailable
 from chalicelib.signed_http import SignedHttp
 from chalicelib.store import KEYS_PER_READ
 from index_model import Stored
 from tenants import Tenant, contents
-
-NOW = (START + timedelta(seconds=11)).timestamp()
 
 
 @pytest.fixture(name="admin", scope="module")
@@ -44,28 +43,35 @@ def in_order(tenant: Tenant, admin: BaseClient, count: int) -> list[str]:
 # Following cursors
 
 
-@settings(max_examples=40)
-@given(stored_events(), QUERIES, st.sampled_from([1, 2, 5]))
-def test_cursors_lead_to_every_matching_event_once(
-    client: SignedHttp, admin: BaseClient, events: list[Stored], query: dict[str, str], shards: int
-) -> None:
+def complete(content: Content, created_at: str) -> Event:
+    """Return the event that a list shows of a content."""
+    return Event(
+        id=content.id, type=content.type, subject=content.subject, payload=content.payload, created_at=created_at
+    )
+
+
+def test_cursors_lead_to_every_matching_event_once(client: SignedHttp, admin: BaseClient) -> None:
     """For any events, filter, page size and number of shards, the cursors lead to exactly the matching events."""
-    tenant = Tenant(client, shards)
-    tenant.post(*(stored.content for stored in events))
-    for stored in events:
-        tenant.move(admin, stored.content.id, stored.created_at)
-    pages = list(tenant.pages(NOW, **query))
-    listed = [index.position_of(found.created_at, found.id) for page in pages for found in page.events]
-    assert listed == expected(events, query)
-    assert all(len(page.events) <= int(query["limit"]) for page in pages)
-    by_id = {stored.content.id: stored.content for stored in events}
-    for page in pages:
-        for found in page.events:
-            content = by_id[found.id]
-            assert found == Event(
-                id=content.id, type=content.type, subject=content.subject, payload=content.payload,
-                created_at=found.created_at,
-            )  # fmt: skip
+    coverage = Coverage()
+
+    @settings(max_examples=5, phases=[Phase.generate])  # to shrink an example takes minutes here
+    @given(lists(), st.sampled_from([1, 2, 5]))
+    def check(drawn: tuple[list[Stored], list[dict[str, str]]], shards: int) -> None:
+        events, queries = drawn
+        tenant = Tenant(client, shards)
+        tenant.post(*(stored.content for stored in events))
+        for stored in events:
+            tenant.move(admin, stored.content.id, stored.created_at)
+        sent = {stored.content.id: stored.content for stored in events}
+        for query in queries:
+            pages = list(tenant.pages(NOW, **query))
+            listed = [found for page in pages for found in page.events]
+            assert [index.position_of(found.created_at, found.id) for found in listed] == expected(events, query)
+            assert all(len(page.events) <= int(query["limit"]) for page in pages)
+            assert listed == [complete(sent[found.id], found.created_at) for found in listed]
+            coverage.count(query, [len(page.events) for page in pages])
+
+    coverage.run(check, "type", "prefix", "subject")
 
 
 @pytest.mark.parametrize("shards", [1, 2, 5])
@@ -102,6 +108,27 @@ def test_list_costs_one_query_a_shard_and_one_read_of_events(client: SignedHttp,
     (read,) = recorder.requests[-1][1]["RequestItems"].values()
     assert read["ConsistentRead"] is False
     assert {parameters["Limit"] for _, parameters in recorder.requests[:3]} == {21}
+
+
+def test_shards_are_read_at_the_same_time(client: SignedHttp, recorder: FaultyStore) -> None:
+    """A list with sixteen shards waits for a slow store once, not for each shard."""
+    tenant = Tenant(client, 16)
+    tenant.post(*contents(40))
+    recorder.rule = lambda operation, _: "slow 0.2" if operation == "Query" else None
+    with Stopwatch() as stopwatch:
+        page = next(tenant.pages(limit="100"))
+    assert len(page.events) == 40
+    assert stopwatch.seconds < 16 * 0.2 / 2
+
+
+@pytest.mark.parametrize("shards", [1, 3, 16])
+@pytest.mark.parametrize("filters", [{"type": "t.*"}, {"type": "t", "subject": "s"}, {"type": "t.*", "subject": "s"}])
+def test_filtered_list_reads_at_most_1000_entries(
+    client: SignedHttp, calls: list[tuple[str, dict[str, Any]]], shards: int, filters: dict[str, str]
+) -> None:
+    """With a filter that no index has, the queries of all shards together have a Limit of 1,000, for any page size."""
+    next(Tenant(client, shards).pages(limit="2", **filters))
+    assert [(operation, parameters["Limit"]) for operation, parameters in calls] == [("Query", 1000 // shards)] * shards
 
 
 # Tenants
