@@ -114,7 +114,7 @@ class Reader:
     def __init__(self, tenant: Tenant) -> None:
         self.seen: list[str] = []
         self._tenant = tenant
-        self._values = {"order": ["asc"], "limit": ["10"]}
+        self._values = {"order": ["asc"], "limit": ["100"]}
 
     def follow(self, seconds: float) -> None:
         """Read pages for some time, and then to the end of the list."""
