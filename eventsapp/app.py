@@ -208,11 +208,10 @@ def require_json(request: Request, is_binary: bool) -> str:
     """
     if len(headers.header_lines(request.to_original_event(), "content-type")) > 1:
         raise problem.UnsupportedMediaType("The request has several Content-Type headers: send one.")
-    content_type = headers.of(request, "content-type")
-    media_type, _ = media_types.split(content_type)
+    media_type, parameters = media_types.split(headers.of(request, "content-type"))
     if media_type not in media_types.POSTED and not (is_binary and media_types.is_other_json(media_type)):
         raise problem.UnsupportedMediaType(media_types.EXPECTED)
-    if media_types.has_other_charset(content_type):
+    if media_types.has_other_charset(parameters):
         raise problem.UnsupportedMediaType("JSON is UTF-8: send charset=utf-8, or no charset.")
     codings = headers.of(request, "content-encoding").lower().split(",")
     if any(coding.strip() not in ("", "identity") for coding in codings):

@@ -15,9 +15,9 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from chalicelib import event, lossless_json
 from chalicelib.event import CallerFields, Content, Event
-from chalicelib.faults import matches, pointer_to, repeated_keys
-from chalicelib.lossless_json import InvalidValue, RepeatedKeys
-from chalicelib.media_types import HEADER_PREFIX, has_other_charset
+from chalicelib.faults import matches, pointer_to, without_repeated
+from chalicelib.lossless_json import InvalidValue
+from chalicelib.media_types import HEADER_PREFIX, has_other_charset, split
 from chalicelib.problem import MOST_FAULTS, Fault, InvalidEvent
 
 VERSION = "1.0"
@@ -111,8 +111,7 @@ def parse_binary(header_lines: Mapping[str, Sequence[str]], content_type: str, b
 
 def check(document: Any, may_be_too_deep: bool) -> Content:
     """Return the content of a parsed CloudEvent. Raises InvalidEvent."""
-    repeated = repeated_keys(document)
-    document = document.members if isinstance(document, RepeatedKeys) else document
+    document, repeated = without_repeated(document)
     if not isinstance(document, dict):
         return event.check(document, may_be_too_deep)  # raises InvalidEvent
     # CloudEvents treats an attribute that is null as absent (JSON format, 2.2). But `data` that is null is data, and a
@@ -150,7 +149,7 @@ def _attribute_faults(members: dict[str, Any]) -> Iterator[Fault]:
     for name, rule in _RULES.items():
         if (name in members or name == "source") and not matches(members.get(name), rule):
             yield from _fault(name, members, _WORDS[name])
-        elif name == "datacontenttype" and name in members and has_other_charset(members[name]):
+        elif name == "datacontenttype" and name in members and has_other_charset(split(members[name])[1]):
             yield Fault(f"/{name}", "must have no other charset than utf-8, because the API returns the data in UTF-8")
     for name, value in members.items():
         if name in FIELD_OF:

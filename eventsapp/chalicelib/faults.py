@@ -46,9 +46,8 @@ def _faults(document: Any, declaration: type[msgspec.Struct], checks: Checks) ->
     if isinstance(document, InvalidValue):
         yield Fault("", document.detail)
         return
-    repeated = repeated_keys(document)
+    document, repeated = without_repeated(document)
     yield from repeated.values()
-    document = document.members if repeated else document
     if not isinstance(document, dict):
         yield Fault("", "must be a JSON object")
         return
@@ -76,9 +75,8 @@ def _has_faults_inside(value: Any, declared_type: str) -> bool:
 
 def _value_faults(value: Any, path: tuple[str, ...]) -> Iterator[Fault]:
     """Yield the faults in the value at a path of keys; its level is the length of the path."""
-    if isinstance(value, RepeatedKeys):
-        yield from repeated_keys(value, path).values()
-        value = value.members
+    value, repeated = without_repeated(value, path)
+    yield from repeated.values()
     if isinstance(value, InvalidValue):
         yield Fault(pointer_to(*path), value.detail)
     elif isinstance(value, str):
@@ -95,11 +93,11 @@ def _value_faults(value: Any, path: tuple[str, ...]) -> Iterator[Fault]:
             yield from _value_faults(child, member)
 
 
-def repeated_keys(value: Any, path: tuple[str, ...] = ()) -> dict[str, Fault]:
-    """Return the fault of each key that occurs more than once in the object at a path; empty if there is none."""
+def without_repeated(value: Any, path: tuple[str, ...] = ()) -> tuple[Any, dict[str, Fault]]:
+    """Return the value at a path without the keys that occur more than once in it, and the fault of each such key."""
     if not isinstance(value, RepeatedKeys):
-        return {}
-    return {key: Fault(pointer_to(*path, key), value.DETAIL) for key in value.keys}
+        return value, {}
+    return value.members, {key: Fault(pointer_to(*path, key), value.DETAIL) for key in value.keys}
 
 
 def pointer_to(*path: str) -> str:

@@ -28,9 +28,9 @@ def is_default(text: str) -> bool:
     return media_type == JSON and all(pair == ("charset", "utf-8") for pair in parameters)
 
 
-def has_other_charset(text: str) -> bool:
-    """Tell whether a media type has a charset that is not UTF-8."""
-    return any(name == "charset" and value != "utf-8" for name, value in split(text)[1])
+def has_other_charset(parameters: list[tuple[str, str]]) -> bool:
+    """Tell whether the parameters of a media type name a charset that is not UTF-8."""
+    return any(name == "charset" and value != "utf-8" for name, value in parameters)
 
 
 def is_other_json(media_type: str) -> bool:
