@@ -42,6 +42,7 @@ contract-token: $(installed) ## give the workflow a new token for a stage, for 9
 	  --scope events:write --scope events:read --expires 90d --retention 1d) && \
 	  printf %s "$$token" | gh secret set CONTRACT_TOKEN --env "$(STAGE)-check" -R "$(REPO)"
 
+# Without this variable, each of the many processes need not compile the project's modules again.
 test: $(installed) ## check everything: pylint, pytest, coverage (WORKERS=8 for more tests at once)
 	@rm -rf build/coverage; mkdir -p build/coverage; trap 'rm -rf build/coverage' EXIT; trap 'exit 1' HUP INT TERM; \
 	  unset PYTHONDONTWRITEBYTECODE; $(python) -m coverage run -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder && \

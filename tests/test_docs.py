@@ -13,6 +13,7 @@ import pytest
 import token_cli
 from chalicelib.problem import Problem
 from chalicelib.token import BEARER
+from curl import NEEDS_CURL, curl_commands
 from faulty_store import FaultyStore
 from processes import ROOT, LocalProcess
 from roots import copied_project, make, run
@@ -91,13 +92,10 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProcess]
 
 def curl(running: LocalProcess, text: str) -> list[str]:
     """Run the curl commands of a block with the API's real port. Return the output of each."""
-    commands = re.findall(r"^curl (?:.*\\\n)*.*$", text, re.M)
+    commands = curl_commands(text)
     assert commands and all(re.match("curl -i '?http://127.0.0.1:8000/", command) for command in commands)
     here_ = [command.replace("http://127.0.0.1:8000", running.url) for command in commands]
     return [subprocess.check_output(line, shell=True, text=True, cwd=running.data_dir.parent) for line in here_]
-
-
-NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
 
 
 @NEEDS_CURL

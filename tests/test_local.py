@@ -14,6 +14,7 @@ from pathlib import Path
 
 import processes
 import pytest
+from curl import NEEDS_CURL, curl_commands
 from processes import ROOT, LocalProcess, eventually, failed_start, free_port
 from targets import UrlApi, an_event, get, post
 
@@ -88,12 +89,12 @@ def test_invalid_origin_stops_the_start(data_dir: Path, origin: str) -> None:
     )
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
+@NEEDS_CURL
 @pytest.mark.parametrize("auth", ["on", "off"])
 def test_printed_curl_commands_work_unchanged(data_dir: Path, auth: str) -> None:
     """The printed commands work unchanged. They contain the token only if AUTH is on."""
     with LocalProcess(data_dir, AUTH=auth) as running:
-        commands = re.findall(r"^curl (?:.*\\\n)*.*$", running.output, re.M)
+        commands = curl_commands(running.output)
         responses = [subprocess.check_output(command, shell=True, text=True) for command in commands]
         assert [response.split()[1] for response in responses] == ["201", "200", "200"]
         assert '"events":[{"id":"order-1001"' in responses[2]

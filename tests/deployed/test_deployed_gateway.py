@@ -2,14 +2,13 @@
 
 import http.client
 import json
-import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 from callers import bearer
+from curl import NEEDS_CURL, curl_commands
 from deployed.faults import throttled_function
 from deployed.functions import FUNCTION
 from targets import JSON, Response, UrlApi, an_event, get, post
@@ -23,7 +22,6 @@ POST_COMMAND = (
 )
 GET_COMMAND = "curl '<base>/events/123'"
 ORIGIN = "https://app.example.com"
-NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
 
 
 @NEEDS_CURL
@@ -47,7 +45,7 @@ def test_commands_of_the_specification(stack: Stack) -> None:
 @NEEDS_CURL
 def test_printed_curl_commands_work_unchanged(stack: Stack) -> None:
     """The commands that `make deploy-local` prints at its end work unchanged."""
-    commands = re.findall(r"^curl (?:.*\\\n)*.*$", greeting(stack.api_url(), stack.token()), re.M)
+    commands = curl_commands(greeting(stack.api_url(), stack.token()))
     responses = [subprocess.check_output(command, shell=True, text=True) for command in commands]
     assert [response.split()[1] for response in responses] == ["201", "200", "200", "404"]
     assert '"events":[{"id":"order-1001"' in responses[2]
