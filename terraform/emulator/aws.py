@@ -33,6 +33,7 @@ from .dynamodb_metrics import publish_operations
 from .gateway_requests import observe_requests
 from .http_server import HttpServer
 from .lambda_functions import CheckedFunctions, name_the_calling_function
+from .lambda_log_lines import complete_the_logs
 from .lambda_metrics import publish_invocations
 from .log_metrics import count_log_events
 from .logs import accept_new_keys
@@ -112,6 +113,7 @@ class CorrectedAws:
         route_by_weight()
         CheckedFunctions()
         name_the_calling_function()
+        complete_the_logs()
         require_oidc_provider()
         accept_new_keys()
         describe_alarms_completely()
