@@ -8,8 +8,10 @@ import pytest
 
 MAX_OUTPUT = 6000  # characters of one failure, and of each of its captured outputs
 
+# The tests that wait for Terraform. Each folder of them is one long chain for one worker.
+CHAINS = ("test_deployed", "test_whole_life")
 # The slowest files, in this order. A slow file that starts last would prolong the run.
-LONGEST = ("test_deployed", "test_terraform", "test_faults", "test_lint", "test_oidc", "test_local", "test_settings")
+LONGEST = (*CHAINS, "test_terraform", "test_faults", "test_lint", "test_oidc", "test_local", "test_settings")
 
 _first_tests: dict[tuple[type[BaseException], str], str] = {}  # an error and its text => the first test with it
 
@@ -25,8 +27,8 @@ def rank(item: pytest.Item) -> int:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Let the slowest files go first on a busy machine: their tests are the longest chain that one worker has."""
-    if "PYTEST_XDIST_WORKER" in os.environ and not item.path.stem.startswith(LONGEST[0]):
+    """Let the chains go first on a busy machine: they decide how long the run takes."""
+    if "PYTEST_XDIST_WORKER" in os.environ and not item.path.stem.startswith(CHAINS):
         give_way()
 
 

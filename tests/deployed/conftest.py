@@ -1,4 +1,7 @@
-"""Deploys the stage once, for all tests of this folder. They run in one worker, in the order of their files."""
+"""Deploys the stage once for all tests of this folder. They run in one worker, in the order of their files.
+
+whole_life/ changes the stage and ends it. It runs last, or in another worker, with a stage of its own.
+"""
 
 import io
 import json

@@ -131,7 +131,7 @@ SLOW = {
 
 
 def test_every_alarm_has_a_cause(alarms: Alarms) -> None:
-    """No alarm of the stage is missing in this file. test_deployed_whole_life.py has the one that needs a firewall."""
+    """No alarm of the stage is missing in this file. whole_life/ has the one that needs a firewall."""
     raised = set().union(*(fault.alarms for fault in FAULTS.values())) | COUNTED.keys() | SLOW.keys()
     assert alarms.states().keys() - alarms.groups() == raised - alarms.groups()
     senders = {fault.sender for fault in [*FAULTS.values(), *COUNTED.values(), *SLOW.values()]}

@@ -198,7 +198,7 @@ def test_function_has_only_needed_permissions(stack: Stack, function: str) -> No
     """A function's role has just the permissions that something needs, on named resources where AWS has them."""
     statements = role_policy(stack, function)["PolicyDocument"]["Statement"]
     granted = sorted(action for statement in statements for action in actions(statement))
-    # test_deployed_whole_life.py shows that a stage with its own key needs kms:Decrypt.
+    # whole_life/ shows that a stage with its own key needs kms:Decrypt.
     assert granted == sorted(["kms:Decrypt", *(action for owner, action in NEEDS if owner == function)])
     unnamed = [statement for statement in statements if statement["Resource"] in ("*", ["*"])]
     on_anything = [action for statement in unnamed for action in actions(statement)]
