@@ -196,8 +196,7 @@ $(packaging)/.installed: terraform/requirements-package.txt
 	@set -e; \
 	$(find_python); \
 	$$found -m venv --clear $(packaging); \
-	$(packaging)/bin/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps \
-	  --only-binary :all: --dest $(wheels) -r terraform/requirements-package.txt >&2 || { echo "make: a package is not there, or has another hash than in terraform/requirements-package.txt. Did you change a version? Run make lock. If not, find out who changed the package." >&2; exit 1; }; \
+	$(packaging)/bin/python terraform/lock.py $(wheels); \
 	$(packaging)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
 	  --no-index --find-links $(wheels) -r terraform/requirements-package.txt; \
 	touch $@

@@ -1,7 +1,7 @@
-"""Writes terraform/requirements-package.txt: `make lock` runs this. It needs the package index.
+"""Writes terraform/requirements-package.txt, for `make lock`, and downloads its wheels, for `make release`.
 
-The file has the exact versions of all packages that `make release` installs, and the SHA-256 of each wheel that it may
-use: for each Python version and architecture that functions can have.
+Both need the package index. The file has the exact versions of all packages that `make release` installs, and the
+SHA-256 of each wheel that it may use: for each Python version and architecture that functions can have.
 """
 
 import json
@@ -34,7 +34,8 @@ class Machine(NamedTuple):
         return options + [option for platform in platforms for option in ("--platform", platform)]
 
 
-MACHINES = [Machine(minor, name) for minor in (13, 11, 12, 14) for name in ("x86_64", "aarch64")]
+NAMES = ("x86_64", "aarch64")
+MACHINES = [Machine(minor, name) for minor in (13, 11, 12, 14) for name in NAMES]
 
 
 def wanted() -> list[str]:
@@ -64,7 +65,19 @@ def resolve(machine: Machine, requirements: list[str], versions: dict[str, str])
     ]
 
 
-def main() -> None:
+def download(folder: str) -> None:
+    """Download the wheels of the file for this Python, for both architectures. Their hashes must be in the file."""
+    for name in NAMES:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        command += ["--require-hashes", "--dest", folder, *Machine(sys.version_info.minor, name).pip_options()]
+        if subprocess.run([*command, "--requirement", str(LOCKED)], stdout=sys.stderr, check=False).returncode:
+            sys.exit(
+                f"make: a package for {name} is not there, or has another hash than in {LOCKED.relative_to(ROOT)}. Did "
+                "you change a version? Run make lock. If not, find out who changed the package."
+            )
+
+
+def lock() -> None:
     """Write the file, or leave the earlier one."""
     versions: dict[str, str] = {}
     hashes: dict[str, set[str]] = {}
@@ -85,4 +98,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        download(sys.argv[1])
+    else:
+        lock()

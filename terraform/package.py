@@ -18,12 +18,14 @@ from importlib.util import MAGIC_NUMBER, source_hash
 from pathlib import Path
 from typing import Any
 
+import sources
 from wheels import Contents, PackageError, Target, check_wheels, read_requirements
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRESS = "Creating deployment package.\n"  # what chalice prints if nothing is wrong
 CHALICE_FILES = ("chalice/__init__.py", "chalice/app.py")  # the files of chalice that the function needs
 UNCHECKED_HASH = (1).to_bytes(4, "little")  # the flags of bytecode that Python uses without its source (PEP 552)
+READABLE = 0o100644 << 16  # a file in the zip: Lambda's own user must be able to read it
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}  # Lambda's name of an architecture, and the name in wheels
 
 
@@ -55,10 +57,12 @@ def package_app(app: Path, stage: str, output: Path) -> Path:
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix="package-") as folder:
         project, unchecked = Path(folder) / "project", Path(folder) / "package"
+        packaged = sources.digest()  # before the copy: a change during the build makes the package out of date
         copy_app(app, project)
         run_chalice(project, stage, unchecked)
         add_bytecode(unchecked / "deployment.zip")
         check(unchecked, project)
+        (unchecked / sources.RECORD).write_text(packaged, encoding="ascii")
         return unchecked.rename(output)
 
 
@@ -134,7 +138,8 @@ def add_bytecode(package: Path) -> None:
     """Add each module's bytecode to a zip, for this version of Python. Python then compiles nothing at a cold start.
 
     The bytecode is the same for the same sources: it has a digest of its source in place of a time (PEP 552). Python
-    uses it without a look at the source, and so does not notice a source that somebody changes in the zip.
+    uses it without a look at the source, and so does not notice a source that somebody changes in the zip. All files
+    get one mode, whatever the umask of this machine is.
     """
     with tempfile.TemporaryDirectory(dir=package.parent, prefix="bytecode-") as folder:
         with zipfile.ZipFile(package) as archive:
@@ -151,8 +156,9 @@ def add_bytecode(package: Path) -> None:
         with zipfile.ZipFile(package, "a", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(Path(folder).rglob("*.pyc")):
                 entry = zipfile.ZipInfo(path.relative_to(folder).as_posix())  # its time is 1980, in each build
-                entry.external_attr = 0o644 << 16
                 archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=9)
+            for entry in archive.infolist():
+                entry.external_attr = READABLE
 
 
 def check(built: Path, project: Path) -> None:

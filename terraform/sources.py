@@ -10,6 +10,7 @@ from pathlib import Path
 
 TERRAFORM = Path(__file__).resolve().parent
 PROJECT = TERRAFORM.parent
+RECORD = "sources.sha256"  # the digest, in the folder of a package
 PATTERNS = (
     "eventsapp/app.py",
     "eventsapp/chalicelib/**/*",

@@ -40,6 +40,8 @@ class FaultyStore(ThreadingHTTPServer):  # pylint: disable=too-many-instance-att
         self.afterwards = "none"
         self.rule: Callable[[str, dict[str, Any]], str | None] = lambda operation, parameters: None
         self.calls = 0
+        self.most_waiting = 0  # how many slow and late calls waited at the same time
+        self._waiting = 0
         self.requests: list[tuple[str, dict[str, Any]]] = []  # the operation and the parameters of each call
         self.lock = threading.Lock()
         self.released = threading.Event()
@@ -59,9 +61,18 @@ class FaultyStore(ThreadingHTTPServer):  # pylint: disable=too-many-instance-att
                 return fault
             return self.faults.pop(0) if self.faults else self.afterwards
 
+    def wait(self, seconds: float) -> None:
+        """Let a call wait, and count the calls that wait at the same time."""
+        with self.lock:
+            self._waiting += 1
+            self.most_waiting = max(self.most_waiting, self._waiting)
+        time.sleep(seconds)
+        with self.lock:
+            self._waiting -= 1
+
     def work(self) -> None:
-        """Stop all faults and reset the count of calls."""
-        self.faults, self.afterwards, self.calls = [], "none", 0
+        """Stop all faults and reset the counts of calls."""
+        self.faults, self.afterwards, self.calls, self.most_waiting = [], "none", 0, 0
         self.rule = lambda operation, parameters: None
         self.requests.clear()
 
@@ -85,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append((operation, parameters))
         fault = self.server.next_fault(operation, parameters)
         if fault.startswith(("late ", "slow ")):
-            time.sleep(float(fault[5:]))
+            self.server.wait(float(fault[5:]))
             fault = "none" if fault.startswith("slow ") else "written, cut"
         forwarded = fault in FORWARDED or fault.startswith("written, ")
         status, response = self._forward(body) if forwarded else (0, b"")

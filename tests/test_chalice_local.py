@@ -1,5 +1,6 @@
 """`chalice local`: it serves the API with the events of a running `make run`, or says in one sentence what to do."""
 
+import json
 import os
 import re
 import signal
@@ -94,9 +95,54 @@ def test_port_of_make_run_is_left_to_it(data_dir: Path, tmp_path: Path) -> None:
         with chalice_local(data_dir, log, "--stage", "local", "--port", str(running.port)) as process:
             assert process.wait(60) != 0
         assert log.read_text() == (
-            f"chalice local: port {running.port} cannot be used (Address already in use): "
+            f"chalice local: port {running.port} cannot be used (`make run` has it): "
             "take another, as in `--port 8001`.\n"
         )
+
+
+def test_api_has_the_settings_of_make_run(data_dir: Path, tmp_path: Path) -> None:
+    """With fewer index shards, its lists would lack events that `make run` stores."""
+    log = tmp_path / "log"
+    origin = "https://app.example"
+    with LocalProcess(data_dir, INDEX_SHARDS="8", RETENTION_DAYS="3", CORS_ORIGINS=origin) as running:
+        events = [an_event() for _ in range(20)]
+        assert {post(running.api, event).status for event in events} == {201}
+        with chalice_local(data_dir, log, "--stage", "local", "--port", str(free_port()), INDEX_SHARDS="1"):
+            api = UrlApi(served_url(log), running.token)
+            assert eventually(lambda: listens(served_url(log)))
+            listed = api.request("GET", "/events?limit=100", headers={"Origin": origin})
+            assert listed.body == running.api.request("GET", "/events?limit=100").body
+            assert {event["id"] for event in json.loads(listed.body)["events"]} == {event["id"] for event in events}
+            assert listed.headers["access-control-allow-origin"] == origin
+            stored = an_event()
+            assert post(api, stored).status == 201
+            lifetime = get(running.api, stored["id"]).headers["cache-control"].rpartition("max-age=")[2]
+            assert int(lifetime.split(",")[0]) <= 3 * 86400
+
+
+def test_port_of_make_run_is_left_to_it_while_its_api_restarts(data_dir: Path, tmp_path: Path) -> None:
+    """An error in the code ends the API of `make run`, and its port is free until the next change."""
+    log = tmp_path / "log"
+    with LocalProcess(data_dir) as running:
+        address = json.loads((data_dir / "aws.json").read_text())
+        (data_dir / "aws.json").write_text(json.dumps({**address, "port": (port := free_port())}))
+        for options in (("--port", str(port)), ("--port", "70000")):
+            with chalice_local(data_dir, log, "--stage", "local", *options) as process:
+                assert process.wait(60) != 0
+            assert re.fullmatch(r"chalice local: port \d+ cannot be used \(.+\): take another, .*\n", log.read_text())
+        assert running.process.poll() is None
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+def test_worker_ends_with_its_parent(local_process: LocalProcess, tmp_path: Path, signum: signal.Signals) -> None:
+    """A signal reaches only the process that a shell or an editor started."""
+    log = tmp_path / "log"
+    with chalice_local(local_process.data_dir, log, "--stage", "local", "--port", str(free_port())) as process:
+        url = served_url(log)
+        assert eventually(lambda: listens(url))
+        process.send_signal(signum)
+        process.wait(60)
+        assert eventually(lambda: not listens(url))
 
 
 @pytest.mark.parametrize("reload", ["--autoreload", "--no-autoreload"])

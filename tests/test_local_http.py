@@ -90,6 +90,13 @@ def test_what_no_route_gets_to_see_is_a_problem_too(local_api: UrlApi, request_:
     assert (code, body["status"], body["type"]) == (status, status, "about:blank")
 
 
+def test_head_that_is_refused_gets_no_body(local_api: UrlApi) -> None:
+    """A client expects no body after HEAD, whatever the status."""
+    request = b"HEAD /events/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+    responses, closed = exchange(local_api.host, request, half_close=True)
+    assert ([(response.status, response.body) for response in responses], closed) == ([(400, b"")], True)
+
+
 @pytest.mark.parametrize(
     "announced",
     [
@@ -274,12 +281,16 @@ def test_caller_that_leaves_is_not_made_a_fuss_of(local_api: UrlApi, tmp_path_fa
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("BREW", "/events"), ("TRACE", "/events/a"), ("BREW", "/tea")]
+    ("method", "path"),
+    [
+        ("BREW", "/events"), ("TRACE", "/events/a"), ("BREW", "/tea"),
+        ("get", "/events"), ("head", "/events"), ("Post", "/events"),
+    ],
 )
 def test_method_that_no_gateway_knows_is_answered_like_an_unknown_path(
     local_api: UrlApi, method: str, path: str
 ) -> None:
-    """API Gateway knows seven methods, and takes any other for a path that it has not."""
+    """API Gateway knows seven methods, and takes any other for a path that it has not. Lower case makes another one."""
     assert local_api.request(method, path).status == 404
 
 

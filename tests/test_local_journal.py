@@ -3,9 +3,10 @@
 import json
 import os
 import resource
+import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,24 @@ def test_write_without_space_is_503_and_changes_nothing(data_dir: Path) -> None:
     with LocalProcess(data_dir) as running:
         assert [get(running.api, event_id).body for event_id, _ in acknowledged] == [body for _, body in acknowledged]
         assert post(running.api, an_event()).status == 201
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_event_is_not_acknowledged_after_the_folder_is_removed(data_dir: Path, replaced: bool) -> None:
+    """`make clean` removes the folder of a running `make run`. A POST is then 503, and Ctrl-C ends it as usual."""
+    with LocalProcess(data_dir) as running:
+        api = running.api
+        token, event = running.token, an_event()
+        assert post(api, event).status == 201
+        shutil.rmtree(data_dir)
+        with Journal(data_dir) if replaced else nullcontext():
+            assert post(api, an_event()).status == 503
+        assert get(api, event["id"]).status == 200
+        assert running.stop(signal.SIGINT) == 0
+        assert "If its folder was removed, start `make run` again." in running.output
+        assert "Traceback" not in running.output
+        data_dir.mkdir(exist_ok=True)
+        (data_dir / "token").write_text(token)  # the end of the block looks for all other tokens in the output
 
 
 # The file itself

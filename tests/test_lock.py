@@ -78,19 +78,28 @@ def test_missing_wheel_leaves_the_earlier_lock(project: Path, wheels: Path) -> N
 
 
 def test_package_with_another_hash_is_not_installed(project: Path, wheels: Path) -> None:
-    """The environment of `make release` has exactly the pinned wheels. Another file of the same version stops it."""
-    wheel = next(wheels.glob("helper_of*"))
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    """The environment of `make release` has exactly the pinned wheels. Another file of the same version stops it.
+
+    The functions can have another architecture than this machine.
+    """
+    next(wheels.glob("helper_of*")).unlink()
+    for machine in lock.NAMES:
+        tag = f"py3-none-manylinux2014_{machine}"
+        write_wheel(wheels, "helper_of", "1.5", tag=tag, files=("helper_of.py",))
+    for_machines = sorted(wheels.glob("helper_of*"))
+    digests = [hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in for_machines]
     locked = project / "terraform" / "requirements-package.txt"
-    locked.write_text(f"helper-of==1.5 --hash=sha256:{digest}\n")
+    locked.write_text(" --hash=sha256:".join(["helper-of==1.5", *digests]))
     environment = ("build/packaging/.installed", f"PYTHON={sys.executable}")
     make(project, *environment)
     site_packages = next((project / "build" / "packaging" / "lib").glob("python*/site-packages"))
     assert (site_packages / "helper_of.py").exists() and not list(site_packages.glob("chalice*"))
+    downloaded = project / "build" / "packaging" / "wheels"
+    assert sorted(wheel.name for wheel in downloaded.iterdir()) == [wheel.name for wheel in for_machines]
     locked.write_text(f"helper-of==1.5 --hash=sha256:{'0' * 64}\n")
     result = make(project, "-B", *environment, check=False)
     assert result.returncode != 0
-    assert "make: a package is not there, or has another hash than in terraform/requirements-package" in result.stderr
+    assert "make: a package for x86_64 is not there, or has another hash than in terraform/" in result.stderr
 
 
 @NEEDS_TERRAFORM

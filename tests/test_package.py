@@ -91,6 +91,20 @@ def test_missing_wheel_fails_and_nothing_is_reused(project: Path, wheels: Path) 
     assert EXTENSION in names_in(project / "terraform")
 
 
+def test_files_are_readable_with_any_umask(project: Path) -> None:
+    """Lambda runs the function as another user. The zip is the same with a umask that hides a person's files."""
+    zips = []
+    for umask in (0o022, 0o077):
+        for path in (project / "eventsapp").rglob("*.py"):
+            path.chmod(0o666 & ~umask)
+        command = f"umask {umask:o}; exec {sys.executable} {project}/terraform/package.py dev"
+        subprocess.run(["sh", "-c", command], check=True)
+        zips.append((project / "build" / "package" / "deployment.zip").read_bytes())
+        with zipfile.ZipFile(project / "build" / "package" / "deployment.zip") as archive:
+            assert {oct(entry.external_attr >> 16) for entry in archive.infolist()} == {"0o100644"}
+    assert zips[0] == zips[1]
+
+
 def test_unreachable_index_is_one_sentence(project: Path, wheels: Path) -> None:
     """When pip finds nothing at all, the command says so."""
     assert not list(wheels.iterdir())

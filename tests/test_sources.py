@@ -77,6 +77,17 @@ def test_package_of_other_sources_is_refused(project: Path, name: str) -> None:
     assert compare(project).returncode == 0
 
 
+def test_change_during_the_build_is_noticed(tmp_path: Path) -> None:
+    """The package has the code from before a change, so `make plan` refuses it."""
+    project = copied_project(tmp_path)
+    package = project / "terraform" / "package.py"
+    change = 'run_chalice = lambda *a, run=run_chalice: (run(*a), open("eventsapp/app.py", "a").write("\\n"))\n'
+    package.write_text(package.read_text().replace("if __name__", f"{change}if __name__"))
+    make(project, "package", "STAGE=dev")
+    result = compare(project)
+    assert result.stderr.startswith("make plan: the package in terraform/ does not match the current code: ")
+
+
 def test_plan_without_a_package_is_refused(tmp_path: Path) -> None:
     """`make plan` in a fresh clone tells the developer to run `make package`."""
     project = copied_project(tmp_path)

@@ -194,12 +194,11 @@ def test_retry_returns_the_event_that_its_first_attempt_wrote(
 
 
 def test_events_of_a_batch_are_written_at_the_same_time(client: SignedHttp, recorder: FaultyStore) -> None:
-    """A slow store delays a batch once for each sixteen events, not for each event."""
+    """Sixteen at a time, so that a slow store delays a batch little. On a busy machine, some may come too late."""
     tenant = Tenant(client)
-    recorder.rule = lambda operation, _: "slow 0.2" if operation == "PutItem" else None
-    with Stopwatch() as stopwatch:
-        tenant.post(*contents(48))
-    assert stopwatch.seconds < 48 * 0.2 / 2
+    recorder.rule = lambda operation, _: "slow 0.5" if operation == "PutItem" else None
+    tenant.post(*contents(48))
+    assert 4 < recorder.most_waiting <= 16
 
 
 def test_equal_ids_wait_for_each_other(client: SignedHttp, recorder: FaultyStore) -> None:

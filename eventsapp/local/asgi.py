@@ -84,9 +84,10 @@ class Http1Protocol(H11Protocol):
 
     async def _create_stream(self, request: h11.Request) -> None:
         headers = [(name, value) for name, value in request.headers if name != b"upgrade"]
+        method = request.method if request.method == request.method.upper() else b"UNKNOWN"  # else it would serve `get`
         version = request.http_version
         await super()._create_stream(
-            h11.Request(method=request.method, target=request.target, headers=headers, http_version=version)
+            h11.Request(method=method, target=request.target, headers=headers, http_version=version)
         )
 
     async def _send_h11_event(self, event: Any) -> None:
@@ -108,7 +109,8 @@ class Http1Protocol(H11Protocol):
         headers["Content-Length"] = str(len(body))
         lines = [*header_lines(headers), *self.config.response_headers("h11")]
         await self._send_h11_event(h11.Response(status_code=status, headers=lines))
-        await self._send_h11_event(h11.Data(data=body.encode()))
+        is_head = self.stream is not None and self.stream.scope["method"] == "HEAD"
+        await self._send_h11_event(h11.Data(data=b"" if is_head else body.encode()))
         await self._send_h11_event(h11.EndOfMessage())
 
 

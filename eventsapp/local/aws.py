@@ -140,7 +140,10 @@ class DurableAws:
             try:
                 self._journal.append(call)
             except OSError as exc:
-                text = f"The journal cannot be written ({exc.strerror or exc}): nothing was stored. Free some space."
+                text = (
+                    f"The journal cannot be written ({exc.strerror or exc}): nothing was stored. Free some space. "
+                    "If its folder was removed, start `make run` again."
+                )
                 with contextlib.suppress(OSError):  # stderr may be a file on the same disk
                     print(f"make run: {text}", file=sys.stderr)
                 return _response(500, {"__type": INTERNAL_ERROR, "message": text})

@@ -11,7 +11,8 @@ import signal
 import socket
 import sys
 import threading
-from typing import Any, NoReturn
+import time
+from typing import Any, NamedTuple, NoReturn
 
 import chalice.local
 import click
@@ -34,17 +35,20 @@ def prepare() -> None:
         return
     if command.params["stage"] != STAGE:
         end(f"the stage {command.params['stage']} is in AWS: use `chalice local --stage {STAGE}`.")
-    environment = settings.api_environment(running_endpoint())
+    if "CHALICE_WORKER" in os.environ:
+        threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    running = make_run()
+    environment = settings.api_environment(running.endpoint)
     # Chalice has set what config.json says for a deployment: references that Terraform resolves.
     known = {name: value for name, value in environment.items() if "${" not in value}
     os.environ.clear()
-    os.environ.update(known)
+    os.environ.update(known | running.settings)
     try:
         settings.check()
     except settings.CannotRun as exc:
         end(str(exc))
     is_default = command.get_parameter_source("port") == ParameterSource.DEFAULT
-    LocalServer.listener = listener(command.params["port"], is_default)
+    LocalServer.listener = listener(command.params["port"], is_default, running.port)
     chalice.local.LocalDevServer = LocalServer  # chalice has no setting for its server
 
 
@@ -69,25 +73,47 @@ def refuse_to_deploy() -> None:
         )
 
 
-def running_endpoint() -> str:
-    """Return the address of the embedded AWS, or end with a sentence if it does not run."""
+class MakeRun(NamedTuple):
+    """A `make run` that runs: the address of its embedded AWS, the port of its API, its settings.SHARED."""
+
+    endpoint: str
+    port: int
+    settings: dict[str, str]
+
+
+def make_run() -> MakeRun:
+    """Return the `make run` of the same folder, or end with a sentence if there is none."""
     try:
-        endpoint = json.loads((settings.data_dir() / "aws.json").read_text())["endpoint"]
-        port = int(endpoint.rpartition(":")[2])
-        with socket.create_connection((settings.HOST, port)):
-            return str(endpoint)
+        running = MakeRun(**json.loads((settings.data_dir() / "aws.json").read_text()))
+        with socket.create_connection((settings.HOST, int(running.endpoint.rpartition(":")[2]))):
+            return running
     except (OSError, ValueError):  # after `kill -9`, the file is there and the process is not
         end("`make run` does not run: start it in another terminal, then try again.")
 
 
-def listener(port: int, is_default: bool) -> socket.socket:
-    """Return a socket that listens on a port. `make run` has the same default port: then it is the next free one."""
+def listener(port: int, is_default: bool, taken: int) -> socket.socket:
+    """Return a socket that listens on a port, or on the next free one if it is only the default.
+
+    Never on the taken port of `make run`, which is free for a moment while its API restarts.
+    """
+    reason = "`make run` has it"
     for number in range(port, 65536) if is_default else [port]:
+        if number == taken:
+            continue
         try:
             return open_listener(number)
         except OSError as exc:
             reason = os.strerror(exc.errno)
+        except OverflowError:
+            reason = "the largest is 65535"
     end(f"port {port} cannot be used ({reason}): take another, as in `--port 8001`.")
+
+
+def end_with(parent: int) -> None:
+    """End this process after its parent, which reacts to Ctrl-C only."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def end(sentence: str) -> NoReturn:

@@ -68,11 +68,13 @@ class Journal:
         return CannotRun(f"{self._path} cannot be replayed at byte {offset}: move it away to start without its events.")
 
     def append(self, call: Call) -> None:
-        """Write a call. Raises OSError if that fails, for example on a full disk.
+        """Write a call. Raises OSError if that fails, for example on a full disk, or after the file's removal.
 
         A part of the line may be in the file then. The next append removes it, or the next start.
         """
         line = _encode(call)
+        if not os.path.samestat(os.fstat(self._file), os.stat(self._path)):
+            raise OSError("another file is in its place")
         os.ftruncate(self._file, self._end)
         if os.write(self._file, line) != len(line):
             raise OSError("the file system took only a part of the entry")

@@ -7,6 +7,8 @@ from pathlib import Path
 HOST = "127.0.0.1"
 APP_DIR = Path(__file__).resolve().parent.parent
 TENANT = "local"  # the tenant of the first token, and of every caller if AUTH is off
+# The settings of `make run` with which `chalice local` serves the same events.
+SHARED = ("CORS_ORIGINS", "INDEX_SHARDS", "RETENTION_DAYS")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|\*")
 
 

@@ -51,7 +51,8 @@ async def run_aws_and_api(port: int, aws: DurableAws, stop: asyncio.Event, data_
     listener = open_listener(0)
     endpoint = f"http://{HOST}:{listener.getsockname()[1]}"
     address = data_dir / "aws.json"  # `make token` and `chalice local` read it
-    address.write_text(json.dumps({"endpoint": endpoint}))
+    shared = {name: os.environ[name] for name in settings.SHARED if name in os.environ}
+    address.write_text(json.dumps({"endpoint": endpoint, "port": port, "settings": shared}))
     aws_stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(aws.listen(listener, aws_stop))
@@ -62,7 +63,7 @@ async def run_aws_and_api(port: int, aws: DurableAws, stop: asyncio.Event, data_
         try:
             await supervise_api(port, endpoint, stop, changed)
         finally:
-            address.unlink()
+            address.unlink(missing_ok=True)
             for task in (make, greeting, watcher):
                 task.cancel()
             aws_stop.set()  # after the API, whose last requests need it

@@ -33,7 +33,7 @@ def merge(document: Json) -> Json:
 def write(source: Path, destination: Path) -> str:
     """Correct chalice's folder into another folder. Return its stage. Raises Unexpected."""
     merged = merge(json.loads((source / "chalice.tf.json").read_text("utf-8")))
-    merged["locals"]["packaged_sources"] = sources.digest()
+    merged["locals"]["packaged_sources"] = (source / sources.RECORD).read_text("ascii")
     (destination / "chalice.tf.json").write_text(json.dumps(merged, indent=2, sort_keys=True) + "\n", "utf-8")
     shutil.copyfile(source / "deployment.zip", destination / "deployment.zip")
     return merged["locals"]["packaged_stage"]
