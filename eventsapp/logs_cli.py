@@ -105,13 +105,14 @@ class StageLogs:
         """Yield each line since a time in seconds, then each new line, for ever."""
         shown: dict[tuple[Any, ...], int] = {}  # an event => its time in milliseconds
         while True:
+            read_at = time.time()  # the reading, and a terminal that stands still, can take minutes
             found = [(log, event) for log in self._groups for event in self._events(log, start)]
             for log, event in sorted(found, key=lambda pair: pair[1]["timestamp"]):
                 key = (log, event["logStreamName"], event["timestamp"], event["message"])
                 if key not in shown:
                     shown[key] = event["timestamp"]
                     yield line_of(log, event)
-            start = max(start, time.time() - OVERLAP)
+            start = max(start, read_at - OVERLAP)
             shown = {key: at for key, at in shown.items() if at >= start * 1000}
             time.sleep(PAUSE)
 

@@ -62,7 +62,13 @@ def restore(client: BaseClient, source: str, target: str, at: datetime | None) -
             f"{source}` prints the earliest and the latest time."
         ) from exc
     except WaiterError as exc:
-        raise TableCopyError(f"the restore to {target} has not ended after a day: look at it in the console.") from exc
+        if "Error" not in exc.last_response:
+            text = f"the restore to {target} has not ended after a day: look at it in the console."
+            raise TableCopyError(text) from exc
+        raise TableCopyError(
+            f"AWS does not say whether the restore to {target} has ended ({exc.last_response['Error'].get('Message')}). "
+            f"It goes on. Log in if you must, then wait for it: aws dynamodb wait table-exists --table-name {target}"
+        ) from exc
 
 
 class Paces(NamedTuple):
@@ -84,6 +90,7 @@ class TablePair:
         kinds = zip((*described, described[1]), ("Read", "Read", "Write"), strict=True)
         self._paces = Paces(*(Pace(pace_of(description, kind, units)) for description, kind in kinds))
         self._failed = threading.Event()
+        self._has_events = self._key == EVENT_KEY
 
     def limits(self) -> str:
         """Return in words how much of the tables' capacity a comparison or a copy uses."""
@@ -97,7 +104,7 @@ class TablePair:
         return self._for_all_items(lambda item: MISSING)
 
     def copy_missing(self, lift_policy: bool = False) -> Comparison:
-        """Copy the items that the target lacks, with every attribute. Never change an item of the target.
+        """Copy the items that the target lacks, with every attribute. Change no item of the target but expired events.
 
         With `lift_policy`, remove the target's policy before, and set it again after. Raises TableCopyError.
         """
@@ -107,12 +114,16 @@ class TablePair:
 
     def _put(self, item: Item, deadline: float | None) -> Comparison:
         """Store an item unless the target has it. Until the deadline, the removed policy may still be applied."""
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(#k)"}
+        if self._has_events:
+            condition["ConditionExpression"] += " OR expires_at <= :now"
+            condition["ExpressionAttributeValues"] = {":now": {"N": str(int(time.time()))}}
         while True:
             try:
                 self._paces.writes.call(
                     self._client.put_item, units_of(item, "Write"), TableName=self._target, Item=item,
-                    ConditionExpression="attribute_not_exists(#k)", ExpressionAttributeNames={"#k": self._key},
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                    ExpressionAttributeNames={"#k": self._key}, ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                    **condition,
                 )  # fmt: skip
                 return MISSING
             except self._client.exceptions.ConditionalCheckFailedException as exc:
@@ -176,7 +187,7 @@ class TablePair:
                 raise
 
     def _compare_segment(self, number: int, on_missing: Callable[[Item], Comparison]) -> Comparison:
-        """Compare a part of the source, without expired events: DynamoDB deletes them days later. It keeps tokens."""
+        """Compare a part of the source to the target."""
         found, units = NONE, float(FIRST_UNITS)
         start: dict[str, Any] = {}
         while not self._failed.is_set():
@@ -185,7 +196,7 @@ class TablePair:
                 TotalSegments=SEGMENTS, Limit=ITEMS_PER_READ, **start,
             )  # fmt: skip
             units = consumed(page)
-            items = [item for item in page["Items"] if self._key != EVENT_KEY or not is_expired(item)]
+            items = self._without_expired_events(page["Items"])
             present = self._present(items)
             for item in items:
                 if self._failed.is_set():
@@ -196,6 +207,10 @@ class TablePair:
                 break
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
         return found
+
+    def _without_expired_events(self, items: list[Item]) -> list[Item]:
+        """Return items without expired events. DynamoDB deletes these days later, and it keeps tokens."""
+        return [item for item in items if not self._has_events or not is_expired(item)]
 
     def _compared(self, item: Item, other: Item) -> Comparison:
         """Return how two items with the same key compare."""
@@ -210,7 +225,7 @@ class TablePair:
         while wanted:
             response = self._paces.reads.call(self._client.batch_get_item, units, RequestItems=wanted)
             found = response["Responses"].get(self._target, [])
-            present.update((item[self._key]["S"], item) for item in found)
+            present.update((item[self._key]["S"], item) for item in self._without_expired_events(found))
             wanted = response["UnprocessedKeys"]  # a response has at most 16 MB; the rest comes with the next one
             if wanted and not found:
                 time.sleep(1)  # DynamoDB throttles the reads

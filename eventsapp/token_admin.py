@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from botocore.client import BaseClient
+from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.dynamodb import Item
 from chalicelib.problem import Unauthorized
@@ -104,7 +105,13 @@ class TokenAdmin:
             expires_at = now + lifetime
         text, new = self.create(old.tenant, old.name, old.scopes, expires_at, old.retention)
         end = now + overlap if old.expires_at is None else min(old.expires_at, now + overlap)
-        return text, new, self._update(key_id, "SET expires_at = :time, rotated_by = :by", end)
+        try:
+            return text, new, self._update(key_id, "SET expires_at = :time, rotated_by = :by", end)
+        except (BotoCoreError, ClientError) as exc:
+            raise TokenAdminError(
+                f"the new token {new.key_id} exists, but its text is lost: revoke it. The old token {key_id} is "
+                f"probably unchanged ({exc}): look at it, and rotate it again."
+            ) from exc
 
     def _update(self, key_id: str, expression: str, epoch_seconds: int) -> Token:
         response = self._client.update_item(

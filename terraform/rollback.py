@@ -32,7 +32,8 @@ def roll_back(
         if not names:
             raise ReleaseFailed("there is no earlier version: the first versions of the functions are live")
         name = max(names)
-    releases = {key: release for key, release in (live | stopped).items() if release.name == name}
+    found = [*live.items(), *stopped.items()]  # a function can have a live release and a stopped one
+    releases = {key: release for key, release in found if release.name == name}
     check_data(functions, releases, permitted)
     for function in functions:
         if release := releases.get(function.name):

@@ -30,7 +30,12 @@ def shift(call: Call, stage: str, report: Report, with_alarms: bool = True) -> s
     started, faults = start(functions, releases, with_alarms, at_once, report)
     if faults and started:
         report(f"{', '.join(started)}: the deployment runs to its end. Then the release goes back")
-    faults += wait(functions, started)
+    try:
+        faults += wait(functions, started)
+    except CallFailed as exc:
+        raise ReleaseFailed(
+            f"{exc}. CodeDeploy continues with {', '.join(started)}; `make rollback STAGE={stage}` stops it"
+        ) from exc
     if not faults:
         report(f"The release is complete: {moves(releases)}.")
         return next(iter(releases.values())).name

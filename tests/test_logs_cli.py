@@ -11,6 +11,7 @@ import logs_cli
 import pytest
 from command_line import Result, run_command
 from in_process import aws_in_moto
+from logs_cli import StageLogs
 from processes import free_port
 from token_stage import region_of
 
@@ -82,6 +83,30 @@ def test_followed_line_appears_once(account: str, monkeypatch: pytest.MonkeyPatc
     assert (result.code, result.stderr.strip(), len(pauses)) == (130, "", 2)
     lines = result.stdout.splitlines()
     assert len(lines) == 7 and lines[-1].endswith("  authorizer  new")
+
+
+def test_line_that_arrives_while_the_terminal_stands_still_is_shown(
+    account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader may stop the output for an hour, as with Ctrl-S."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", account)
+    reads = iter(range(3))
+    monkeypatch.setattr(time, "sleep", lambda seconds: next(reads))
+    client = boto3.client("logs", endpoint_url=account, region_name=region_of("dev"))
+    client.create_log_stream(logGroupName=GROUPS[2], logStreamName="still")
+    start = time.time()
+    followed = StageLogs("dev").follow(start - 1)
+
+    def add(message: str, after: float) -> None:
+        new = [{"timestamp": int((start + after) * 1000), "message": message}]
+        client.put_log_events(logGroupName=GROUPS[2], logStreamName="still", logEvents=new)
+
+    add("first", 10)
+    while not next(followed).endswith("  first"):
+        pass
+    add("second", 30)
+    monkeypatch.setattr(time, "time", lambda: start + 3600)
+    assert next(followed).endswith("  second")
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,25 @@ def test_event_that_the_api_stores_during_the_copy_is_not_copied(table: BaseClie
     assert items_of(table, TARGET)["acme/missing-2"] == item("missing-2", payload={"S": "{}"})
 
 
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize("is_late", [False, True])
+def test_expired_event_of_the_target_is_replaced(table: BaseClient, client: BaseClient, is_late: bool) -> None:
+    """A caller may use the id of an expired event again. The restored table still has the old event."""
+    expired = item("missing-1", expires_at={"N": str(int(time.time()) - 60)})
+
+    def store(params: dict[str, Any], **_: Any) -> None:
+        if json.loads(params["body"])["Item"]["pk"] == expired["pk"]:
+            table.put_item(TableName=TARGET, Item=expired)
+
+    if is_late:
+        client.meta.events.register("before-call.dynamodb.PutItem", store)
+    else:
+        table.put_item(TableName=TARGET, Item=expired)
+    pair = TablePair(client, SOURCE, TARGET)
+    assert pair.compare().missing == pair.copy_missing().missing == 121
+    assert items_of(table, TARGET)["acme/missing-1"] == items_of(table, SOURCE)["acme/missing-1"]
+
+
 def test_expired_tokens_are_copied(table: BaseClient) -> None:
     """A token that has expired still shows who could call, and when. So it is no expired event."""
     expired = {"key_id": {"S": "a"}, "expires_at": {"N": "1"}}
@@ -265,6 +284,26 @@ def test_error_says_what_to_do(command: str, options: tuple[str, ...], sentence:
     with pytest.raises(SystemExit) as error:
         restore_cli.main([command, "--stage", "emulated", *options])
     assert str(error.value).startswith(f"make {command}: ") and sentence in str(error.value)
+
+
+@pytest.mark.usefixtures("stored")
+def test_restore_goes_on_after_an_error_of_the_wait(table: BaseClient, client: BaseClient) -> None:
+    """The credentials may expire before the restore ends."""
+    table.update_continuous_backups(
+        TableName=SOURCE, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "expired"}}, "DescribeTable")
+
+    def restored(**_: Any) -> None:
+        client.meta.events.register("before-call.dynamodb.DescribeTable", refuse)
+
+    client.meta.events.register("after-call.dynamodb.RestoreTableToPointInTime", restored)
+    target = f"{SOURCE}-late"
+    with pytest.raises(TableCopyError, match=rf"\(expired\). It goes on. .*: aws dynamodb wait .* {target}$"):
+        table_copy.restore(client, SOURCE, target, None)
+    table.delete_table(TableName=target)
 
 
 def test_stage_without_backups_is_refused() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from chalicelib.token import SCOPES, Token
 from in_process import tables_in_moto
 from token_admin import TokenAdmin, TokenAdminError, load_or_create
@@ -71,6 +72,21 @@ def test_only_a_valid_token_is_rotated(admin: TokenAdmin, state: str) -> None:
         admin.revoke(old.key_id)
     with pytest.raises(TokenAdminError, match=f"the token {old.key_id} is {state}: create a new one instead"):
         admin.rotate(old.key_id, 3600)
+
+
+def test_rotation_that_stops_in_the_middle_names_the_new_token(client: BaseClient, admin: TokenAdmin) -> None:
+    """If AWS refuses to shorten the old token, nobody has the new one: it must be revoked."""
+    old = create(admin)
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "UpdateItem")
+
+    client.meta.events.register("before-call.dynamodb.UpdateItem", refuse)
+    with pytest.raises(TokenAdminError) as error:
+        admin.rotate(old.key_id, 60)
+    (new,) = [token for token in admin.all() if token.key_id != old.key_id]
+    assert f"the new token {new.key_id} exists, but its text is lost: revoke it." in str(error.value)
+    assert admin.get(old.key_id) == old
 
 
 def test_old_token_without_identities_is_loaded(client: BaseClient, admin: TokenAdmin) -> None:

@@ -164,6 +164,18 @@ def test_only_the_named_release_is_rolled_back(stage: Stage) -> None:
     assert stage.roll_back(release) == set()
 
 
+def test_named_release_is_rolled_back_during_the_next_one(stage: Stage) -> None:
+    """The running release is stopped, and does not hide the one that is live."""
+    before = stage.live()
+    stage.publish(API)
+    release = stage.shift()
+    stage.configure(CANARY)
+    stage.publish(API)
+    stage.start(API)
+    assert stage.roll_back(release) == {API}
+    assert stage.live() == before
+
+
 def test_release_that_failed_is_not_rolled_back_twice(stage: Stage) -> None:
     """If CodeDeploy took the last release back, a rollback says so and moves nothing. A name goes back further."""
     stage.publish(API)
@@ -227,6 +239,20 @@ def test_only_what_the_release_started_is_taken_back(stage: Stage) -> None:
         shift.shift(call, "emulated", lines.append)
     assert f"{API}: the deployment runs to its end. Then the release goes back" in lines
     assert stage.live() == (live[0], newest[1])
+
+
+def test_release_goes_on_if_aws_does_not_respond(stage: Stage) -> None:
+    """The error says that CodeDeploy continues, and what stops it."""
+    stage.publish(API)
+
+    def call(service: str, operation: str, **members: Any) -> dict[str, Any]:
+        if operation == "get_deployment":
+            raise CallFailed("get_deployment failed: no route")
+        return stage.call(service, operation, **members)
+
+    text = "^get_deployment failed: no route. CodeDeploy continues with .*; `make rollback STAGE=emulated` stops it"
+    with pytest.raises(ReleaseFailed, match=text):
+        shift.shift(call, "emulated", stage.lines.append)
 
 
 def test_release_that_cannot_start_moves_nothing(stage: Stage) -> None:
