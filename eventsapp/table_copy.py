@@ -66,7 +66,7 @@ def restore(client: BaseClient, source: str, target: str, at: datetime | None) -
             text = f"the restore to {target} has not ended after a day: look at it in the console."
             raise TableCopyError(text) from exc
         raise TableCopyError(
-            f"AWS does not say whether the restore to {target} has ended ({exc.last_response['Error'].get('Message')}). "
+            f"AWS does not say whether the restore to {target} has ended: {exc.last_response['Error'].get('Message')}. "
             f"It goes on. Log in if you must, then wait for it: aws dynamodb wait table-exists --table-name {target}"
         ) from exc
 

@@ -301,7 +301,7 @@ def test_restore_goes_on_after_an_error_of_the_wait(table: BaseClient, client: B
 
     client.meta.events.register("after-call.dynamodb.RestoreTableToPointInTime", restored)
     target = f"{SOURCE}-late"
-    with pytest.raises(TableCopyError, match=rf"\(expired\). It goes on. .*: aws dynamodb wait .* {target}$"):
+    with pytest.raises(TableCopyError, match=rf": expired. It goes on. .*: aws dynamodb wait .* {target}$"):
         table_copy.restore(client, SOURCE, target, None)
     table.delete_table(TableName=target)
 
