@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 
 import pytest
-from chalicelib.dynamodb import MAX_ATTEMPTS, READ_TIMEOUT, Table, create_client
+from chalicelib.dynamodb import MAX_ATTEMPTS, READ_TIMEOUT, CallFailed, Table, create_client, with_retries
 from chalicelib.problem import StoreUnavailable
 from stopwatch import Stopwatch
 from wire import OK_BODY, Respond, WireServer, cut, drip, respond
@@ -173,3 +173,20 @@ def test_slow_responses_do_not_stretch_the_deadline(server: WireServer, part: by
     assert READ_TIMEOUT < time.monotonic() - start
     assert stopwatch.seconds < 4.7 + 2  # all attempts would take 10 seconds
     assert len(server.requests) > 1
+
+
+def test_pauses_double(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pause is a random part of at most 0.1 s, then of twice as much each time."""
+    ranges: list[tuple[float, float]] = []
+
+    def shortest(low: float, high: float) -> float:
+        ranges.append((low, high))
+        return low
+
+    def attempt(_end: float) -> None:
+        raise CallFailed("ThrottlingException", is_retryable=True)
+
+    monkeypatch.setattr("random.uniform", shortest)
+    with pytest.raises(StoreUnavailable):
+        with_retries(attempt, time.monotonic() + 3600)
+    assert ranges == [(0, 0.1), (0, 0.2), (0, 0.4), (0, 0.8)]
