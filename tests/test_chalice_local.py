@@ -126,11 +126,19 @@ def test_port_of_make_run_is_left_to_it_while_its_api_restarts(data_dir: Path, t
     with LocalProcess(data_dir) as running:
         address = json.loads((data_dir / "aws.json").read_text())
         (data_dir / "aws.json").write_text(json.dumps({**address, "port": (port := free_port())}))
-        for options in (("--port", str(port)), ("--port", "70000")):
-            with chalice_local(data_dir, log, "--stage", "local", *options) as process:
-                assert process.wait(60) != 0
-            assert re.fullmatch(r"chalice local: port \d+ cannot be used \(.+\): take another, .*\n", log.read_text())
+        with chalice_local(data_dir, log, "--stage", "local", "--port", str(port)) as process:
+            assert process.wait(60) != 0
+        assert log.read_text().startswith(f"chalice local: port {port} cannot be used (`make run` has it): ")
         assert running.process.poll() is None
+
+
+def test_port_that_cannot_be_is_one_sentence(local_process: LocalProcess, tmp_path: Path) -> None:
+    """Python raises another error for it than for a port that is in use."""
+    log = tmp_path / "log"
+    with chalice_local(local_process.data_dir, log, "--stage", "local", "--port", "70000") as process:
+        assert process.wait(60) != 0
+    text = "chalice local: port 70000 cannot be used (the largest is 65535): take another, as in `--port 8001`.\n"
+    assert log.read_text() == text
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
@@ -169,6 +177,19 @@ def test_address_of_a_killed_make_run_is_not_used(data_dir: Path, tmp_path: Path
     with LocalProcess(data_dir) as running:
         running.kill_all()
     assert (data_dir / "aws.json").exists()
+    log = tmp_path / "log"
+    with chalice_local(data_dir, log, "--stage", "local") as process:
+        assert process.wait(60) != 0
+    assert log.read_text().startswith("chalice local: `make run` does not run")
+
+
+def test_make_run_of_another_version_is_started_again(
+    local_process: LocalProcess, data_dir: Path, tmp_path: Path
+) -> None:
+    """A `make run` goes on after `git pull`, and its file has other members."""
+    data_dir.mkdir()
+    address = json.loads((local_process.data_dir / "aws.json").read_text())
+    (data_dir / "aws.json").write_text(json.dumps({"endpoint": address["endpoint"]}))
     log = tmp_path / "log"
     with chalice_local(data_dir, log, "--stage", "local") as process:
         assert process.wait(60) != 0

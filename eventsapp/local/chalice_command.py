@@ -87,7 +87,7 @@ def make_run() -> MakeRun:
         running = MakeRun(**json.loads((settings.data_dir() / "aws.json").read_text()))
         with socket.create_connection((settings.HOST, int(running.endpoint.rpartition(":")[2]))):
             return running
-    except (OSError, ValueError):  # after `kill -9`, the file is there and the process is not
+    except (OSError, ValueError, TypeError):  # `kill -9` leaves the file, and an older `make run` wrote other members
         end("`make run` does not run: start it in another terminal, then try again.")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import rollback
 import shift
-from aws_calls import Call, calls_by_boto3
+from aws_calls import Call, CallFailed, calls_by_boto3
 from traffic import Data, Function, functions_of
 
 from emulator.clock import PATH
@@ -136,6 +136,16 @@ class Stage:
         """Run `make rollback`. Return the functions that went back."""
         self.lines.clear()
         return set(rollback.roll_back(self.call, "emulated", self.lines.append, release, Data(table, shards)))
+
+    def call_without(self, refused: str, reason: str) -> Call:
+        """Return the calls of somebody for whom AWS refuses one operation."""
+
+        def call(service: str, operation: str, **members: Any) -> dict[str, Any]:
+            if operation == refused:
+                raise CallFailed(f"{operation} failed: {reason}")
+            return self.call(service, operation, **members)
+
+        return call
 
     def call_after_a_look_at(self, deployment: str) -> Call:
         """Return the calls of somebody who saw a deployment run, just before it ended."""

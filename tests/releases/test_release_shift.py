@@ -244,26 +244,15 @@ def test_only_what_the_release_started_is_taken_back(stage: Stage) -> None:
 def test_release_goes_on_if_aws_does_not_respond(stage: Stage) -> None:
     """The error says that CodeDeploy continues, and what stops it."""
     stage.publish(API)
-
-    def call(service: str, operation: str, **members: Any) -> dict[str, Any]:
-        if operation == "get_deployment":
-            raise CallFailed("get_deployment failed: no route")
-        return stage.call(service, operation, **members)
-
     text = "^get_deployment failed: no route. CodeDeploy continues with .*; `make rollback STAGE=emulated` stops it"
     with pytest.raises(ReleaseFailed, match=text):
-        shift.shift(call, "emulated", stage.lines.append)
+        shift.shift(stage.call_without("get_deployment", "no route"), "emulated", stage.lines.append)
 
 
 def test_release_that_cannot_start_moves_nothing(stage: Stage) -> None:
     """If no deployment could start, the error does not say that something was rolled back."""
     stage.publish(API)
-
-    def call(service: str, operation: str, **members: Any) -> dict[str, Any]:
-        if operation == "create_deployment":
-            raise CallFailed("create_deployment failed: already has an active Deployment")
-        return stage.call(service, operation, **members)
-
+    call = stage.call_without("create_deployment", "already has an active Deployment")
     with pytest.raises(ReleaseFailed, match=f"^the release did not start, and no traffic moved. The reason: {API}: "):
         shift.shift(call, "emulated", stage.lines.append)
 
